@@ -24,10 +24,6 @@
 #define RETRY_MIN_NS NS_PER_S
 #define RETRY_MAX_NS (60 * NS_PER_S)
 
-/* How many sources whose TTL is too small are remembered, and how often one is logged. */
-#define TOLD_MAX 16
-#define TELL_NS (60 * NS_PER_S)
-
 enum { COUNTED_UNREACHABLE };
 
 const char *const forward_counters[] = {"unreachable", NULL};
@@ -53,9 +49,6 @@ struct forward {
 	bool is_cut_off; /* without a carrier nobody would receive anything; it was logged */
 	bool unreachable_logged;
 	struct log_limit limit;
-	struct address told[TOLD_MAX]; /* sources whose TTL is too small, a ring */
-	unsigned told_count;
-	uint64_t tell_ns; /* no such line before then */
 };
 
 /* Whether it may be a group or a broadcast address. An address may become a broadcast address at
@@ -517,20 +510,15 @@ static int ttl_less(const struct forward *forward, uint8_t ttl)
 	return ttl ? ttl - 1 : 0;
 }
 
-/* Logs what to set, once for each source. */
+/* Logs what to set, once for each source, whatever number of ways it should have left by. */
 static void tell_ttl(struct forward *forward, const struct datagram *datagram, uint64_t now)
 {
 	struct address source = endpoint_address(&datagram->source);
 	bool v4 = source.family == AF_INET;
 	char text[INET6_ADDRSTRLEN];
 
-	if (now < forward->tell_ns)
+	if (!told_is_new(forward->options.told, &source, now))
 		return;
-	for (unsigned i = 0; i < TOLD_MAX; i++)
-		if (address_equal(&forward->told[i], &source))
-			return;
-	forward->told[forward->told_count++ % TOLD_MAX] = source;
-	forward->tell_ns = now + TELL_NS;
 	log_warning(
 		"handler %s: datagrams of %s arrive with %s %u and are not relayed; set ttl = 1 "
 		"(or what receivers expect)",

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "handlers/handler.h"
+#include "net/told.h"
 #include "net/udp_way.h"
 
 struct forward;
@@ -21,6 +22,7 @@ struct forward_options {
 	int ttl; /* enum forward_ttl */
 	bool loop; /* programs of this host receive what is relayed to a group */
 	bool keep_source; /* receivers see the address and port of the sender */
+	struct told *told; /* senders whose TTL is too small, of all ways of the handler */
 };
 
 /* The names of what is counted in outcome.counted, NULL at the end. */

@@ -86,6 +86,7 @@ struct relay {
 		size_t count;
 	} egresses;
 	const char *error; /* as logged; NULL: none */
+	struct told told;
 };
 
 static struct forward_options options_of(
@@ -153,6 +154,7 @@ static int want(void *argument, const char *name)
 					  relay->settings.address.family, name));
 	struct egress egress = {.wanted = true};
 
+	options.told = &relay->told;
 	if (interface_is_glob(name))
 		return 0;
 	for (size_t i = 0; i < relay->egresses.count; i++)

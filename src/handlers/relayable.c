@@ -13,6 +13,7 @@
 #include "net/own_addresses.h"
 #include "net/reverse_path.h"
 #include "net/spoof.h"
+#include "net/told.h"
 
 struct relayable {
 	const char *name; /* of the handler */
@@ -23,7 +24,7 @@ struct relayable {
 	bool to_host;
 	bool keeps_source;
 	struct reverse_path *paths; /* NULL: no route was needed yet */
-	struct log_limit unrouted;
+	struct told unrouted;
 };
 
 void relayable_links_changed(struct relayable *relayable)
@@ -83,19 +84,29 @@ static void report_ring(
 						.text = text});
 }
 
-/* A source that does not belong to the network, where it is to be kept. */
-static void report_unrouted(
-	struct relayable *relayable, const struct batch *batch, const struct address *source)
+/* A source that does not belong to the network. */
+static void report_unrouted(struct relayable *relayable, const struct batch *batch,
+	const struct address *source, uint64_t now)
 {
+	const char *interface = batch->origin->interface;
 	char text[INET6_ADDRSTRLEN];
 
 	address_format(source, text);
-	if (log_limit_pass(&relayable->unrouted))
+	if (!told_is_new(&relayable->unrouted, source, now))
+		return;
+	if (relayable->keeps_source)
 		log_warning(
 			"handler %s: %s, which came in on %s, cannot be kept as the source: it is "
 			"of this host, link-local, or not routed out of there (ip route get %s); "
 			"dropped as loop",
-			relayable->name, text, batch->origin->interface, text);
+			relayable->name, text, interface, text);
+	else
+		log_warning(
+			"handler %s: %s, which came in on %s, is of the network of another "
+			"interface: a router or a relay has brought it, or it has a wrong address; "
+			"where it belongs there, add a route (ip route add %s dev %s); dropped as "
+			"loop",
+			relayable->name, text, interface, text, interface);
 }
 
 /* Whether the kernel's route to the source is the interface. Without memory: no. */
@@ -131,8 +142,7 @@ static bool is_relayed(struct relayable *relayable, const struct batch *batch,
 		return true;
 	if (is_routed_by(relayable, source, ifindex, now))
 		return true;
-	if (relayable->keeps_source)
-		report_unrouted(relayable, batch, source);
+	report_unrouted(relayable, batch, source, now);
 	return false;
 }
 

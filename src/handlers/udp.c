@@ -26,6 +26,7 @@ struct udp_settings {
 struct udp_handler {
 	struct forward *forward;
 	struct relayable *relayable;
+	struct told told;
 };
 
 static const struct key udp_keys[] = {
@@ -134,6 +135,7 @@ static int udp_open(const void *settings, const struct handler_context *context,
 	(void)why;
 	if (!udp)
 		return -ENOMEM;
+	options.told = &udp->told;
 	r = relayable_new(context, to_host, options.keep_source, &udp->relayable);
 	r = r < 0 ? r : forward_new(&options, context, &udp->forward);
 	if (r < 0) {

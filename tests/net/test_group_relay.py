@@ -439,6 +439,15 @@ def plug(lan, name, number):
     return far
 
 
+def test_what_came_with_ttl_0_is_dropped_and_told_once_for_all_interfaces(lan, start):
+    daemon = start(relay())
+    with lan.a, udp_socket(GROUPS["v4"]) as sock:
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 0)
+        sock.sendto(b"for the host alone", (GROUPS["v4"], PORT))
+    wait_until(lambda: numbers(daemon)[0]["dropped"]["ttl"] == 2, "the datagram to be dropped")
+    assert daemon.log().count("handler news.relay: datagrams of 10.9.1.2 arrive with TTL 0 and are not relayed") == 1
+
+
 def test_a_relay_follows_the_interfaces_of_its_glob(lan, start):
     daemon = start(relay(interfaces=["eth0", "new*"]))
     assert daemon.handler("news.relay")["error"] == (

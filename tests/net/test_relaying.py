@@ -159,6 +159,29 @@ def test_hosts_are_relayed_that_are_of_a_wider_network_of_another_interface(net,
         net.side.ip("address del 10.8.0.5/32 dev eth0")
 
 
+def test_the_log_names_once_a_host_of_the_network_of_another_interface(net, start):
+    net.side.ip("address add 192.0.2.77/32 dev eth0")
+    try:
+        daemon = start(one_way(GROUPS[0], "eth1", "eth0", "ttl = 1;"))
+        for i in range(3):
+            say(net.side, b"%d" % i, GROUPS[0], source="192.0.2.77")
+        wait_handled(daemon, 3)
+        assert dropped(daemon) == {"loop": 3}
+        line = "handler out: 192.0.2.77, which came in on eth1, is of the network of another interface: "
+        assert daemon.log().count(line) == 1
+        assert "(ip route add 192.0.2.77 dev eth1)" in daemon.log()
+        net.host.ip("route add 192.0.2.77 dev eth1")  # as the log says
+
+        def passes():
+            say(net.side, b"x", GROUPS[0], source="192.0.2.77")
+            return daemon.handler("out")["delivered"]
+
+        wait_until(passes, "the host to be relayed")
+    finally:
+        net.side.ip("address del 192.0.2.77/32 dev eth0")
+        net.host.run("ip", "route", "delete", "192.0.2.77", "dev", "eth1", check=False, stderr=-3)
+
+
 def test_hosts_of_an_interface_without_addresses_are_relayed(net, start):
     """The addresses of the network may be those of a macvlan on it."""
     net.host.ip("link add link eth1 name shim type macvlan mode bridge", "address flush dev eth1",
