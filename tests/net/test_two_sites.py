@@ -6,6 +6,7 @@ from harness.daemon import Daemon
 from harness.documents import configurations
 from harness.peers import receive, receiver_on, send
 from harness.sites import two_sites
+from harness.waiting import wait_until
 
 PAGE = "doc/two-sites-over-a-vpn.md"
 RELAY, ONE_WAY_OUT, ONE_WAY_IN, BOTH_WAYS = configurations(PAGE)
@@ -58,3 +59,15 @@ def test_two_sites_say_to_each_other_what_they_hear_and_nothing_circles(sites):
     for site, other in zip(handlers, ("site-b", "site-a")):
         delivered = {handler["name"]: handler["delivered"] for handler in site}
         assert (delivered[other], delivered["lan"]) == (4, 4)
+
+
+def test_nothing_leaves_by_the_default_route_while_there_is_no_vpn(sites):
+    host = sites.first.host
+    host.ip("link property del dev wan altname wg0", "route add default dev wan")
+    try:
+        with Daemon(host, ONE_WAY_OUT) as daemon:
+            send(sites.first.second, b"for the other site only", GROUP, PORT, "eth0")
+            wait_until(lambda: daemon.handler("site-b")["received"], "the datagram")
+            assert daemon.handler("site-b")["dropped"]["absent"] == 1
+    finally:
+        host.ip("route del default dev wan", "link property add dev wan altname wg0")
