@@ -259,6 +259,20 @@ bool config_handler_keeps_source(const struct config_handler *handler)
 	       handler->kind->keeps_source(handler->settings);
 }
 
+/* The handler of a block is the group's, and named so (config/read.c). */
+bool config_group_is_relayed(const struct config_group *group)
+{
+	size_t length = strlen(group->name);
+
+	for (size_t i = 0; i < group->handlers.count; i++) {
+		const char *handler = group->handlers.items[i];
+
+		if (!strncmp(handler, group->name, length) && !strcmp(handler + length, ".relay"))
+			return true;
+	}
+	return false;
+}
+
 bool config_handler_equal(const struct config_handler *a, const struct config_handler *b)
 {
 	struct config_part left[HANDLER_PARTS], right[HANDLER_PARTS];

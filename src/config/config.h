@@ -329,6 +329,9 @@ const struct config_handler *config_find_handler(const struct config *config, co
 /* Whether it sends with the address of the sender, which takes CAP_NET_RAW at the start. */
 bool config_handler_keeps_source(const struct config_handler *handler);
 
+/* Whether it has the block relay. */
+bool config_group_is_relayed(const struct config_group *group);
+
 /* Whether all keys are equal; the place does not matter. */
 bool config_group_equal(const struct config_group *a, const struct config_group *b);
 bool config_handler_equal(const struct config_handler *a, const struct config_handler *b);

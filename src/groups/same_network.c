@@ -52,6 +52,16 @@ static void report(const struct group *group, enum notice_state state, const cha
 			.text = text});
 }
 
+/* Without one of its interfaces, a relay has nowhere to send. */
+static const char *find_fix(const struct group *group)
+{
+	if (group->config->duplicates == DUPLICATES_DROP)
+		return "the second copies are dropped";
+	return config_group_is_relayed(group->config)
+		       ? "set duplicates = \"drop\""
+		       : "list one of them in interfaces, or set duplicates = \"drop\"";
+}
+
 /* A copy came in by the first interface, of a datagram that came in by the second. */
 static void find(struct group *group, const char *interface, const char *other)
 {
@@ -63,11 +73,8 @@ static void find(struct group *group, const char *interface, const char *other)
 	same->is_found = true;
 	snprintf(text, sizeof(text),
 		"group %s: %s and %s bring the same datagrams: they are on the same network, or a "
-		"router joins them; %s",
-		group->config->name, other, interface,
-		group->config->duplicates == DUPLICATES_DROP
-			? "the second copies are dropped"
-			: "list one of them in interfaces, or set duplicates = \"drop\"");
+		"router or another relay that keeps sources joins them; %s",
+		group->config->name, other, interface, find_fix(group));
 	report(group, NOTICE_BEGIN, text);
 }
 

@@ -60,6 +60,15 @@ def test_two_interfaces_on_one_network_are_named_once(office, start, family):
     assert "eth0, wlan0" in daemon.ctl("groups") or "wlan0, eth0" in daemon.ctl("groups")
 
 
+def test_a_relay_is_not_told_to_do_without_one_of_them(office, start):
+    daemon = start(f'groups: {{ g: {{ address = "{GROUPS["4"]}"; port = {PORT}; interfaces = ["eth0", "wlan0", "eth1"]; '
+                   'relay: { }; }; };', host=office.host)
+    daemon.wait_joined("g")
+    say(office, "4", b"a", b"b", b"c")
+    wait_until(lambda: "bring the same datagrams" in daemon.log(), "the line")
+    assert 'joins them; set duplicates = "drop"\n' in daemon.log()
+
+
 def test_it_is_noticed_where_nobody_needs_payloads(office, start):
     daemon = start(f'groups: {{ g: {{ address = "{GROUPS["4"]}"; port = {PORT}; interfaces = ["eth0", "wlan0"]; }}; }};',
                    host=office.host)

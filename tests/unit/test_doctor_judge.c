@@ -1141,6 +1141,87 @@ static void a_command_names_the_socket_that_was_asked(void **state)
 		"mcastctl -s '/run/my mcastd.sock' reload\n");
 }
 
+#define IN_NEWS "# in the group news of the configuration: "
+#define RELOAD "mcastctl reload\n"
+#define OR_ONE_COPY "# or, to have both and one copy: duplicates = \"drop\";\n"
+
+static void other_interfaces_of_a_group_stay_where_two_are_on_one_network(void **state)
+{
+	AUTO_JUDGEMENT struct judgement two, three;
+	struct scene scene;
+
+	(void)state;
+	set_up(&scene);
+	change_same_network_twice(&scene);
+	scene.group.count = 2;
+	assert_string_equal(
+		first_fix(&scene, &two), IN_NEWS "interfaces = [\"eth0\"];\n" RELOAD OR_ONE_COPY);
+	scene.group.count = 3;
+	assert_string_equal(first_fix(&scene, &three),
+		IN_NEWS "interfaces without \"eth1\"\n" RELOAD OR_ONE_COPY);
+}
+
+static void other_interfaces_of_a_group_stay_where_one_is_a_port(void **state)
+{
+	AUTO_JUDGEMENT struct judgement judgement;
+	struct scene scene;
+
+	(void)state;
+	set_up(&scene);
+	change_enslaved(&scene);
+	scene.group.count = 2;
+	assert_string_equal(first_fix(&scene, &judgement),
+		IN_NEWS "interfaces with \"br0\" in place of \"eth0\"\n" RELOAD);
+}
+
+static void make_relay(struct scene *scene)
+{
+	static char *names[] = {"news.relay"};
+
+	scene->group.handlers.items = names;
+	scene->group.handlers.count = 1;
+}
+
+static void a_relay_keeps_both_interfaces_of_one_network(void **state)
+{
+	AUTO_JUDGEMENT struct judgement judgement;
+	struct scene scene;
+
+	(void)state;
+	set_up(&scene);
+	change_same_network_twice(&scene);
+	make_relay(&scene);
+	scene.group.count = 2;
+	assert_string_equal(
+		first_fix(&scene, &judgement), IN_NEWS "duplicates = \"drop\";\n" RELOAD);
+}
+
+static void what_a_relay_passes_on_needs_no_router(void **state)
+{
+	AUTO_JUDGEMENT struct judgement judgement;
+	struct scene scene;
+
+	(void)state;
+	set_up(&scene);
+	change_local_block(&scene);
+	make_relay(&scene);
+	judge(&scene.e, &judgement);
+	assert_int_equal(judgement.count, 0);
+}
+
+static void a_protocol_keeps_its_address(void **state)
+{
+	AUTO_JUDGEMENT struct judgement judgement;
+	struct scene scene;
+
+	(void)state;
+	set_up(&scene);
+	scene.group.address = parse("224.0.0.251");
+	assert_string_equal(first_fix(&scene, &judgement),
+		"# mDNS has no other address; a host of both networks passes it on with "
+		"relay: { ttl = 255; source_port = 5353; };\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1157,6 +1238,11 @@ int main(void)
 		cmocka_unit_test(each_line_that_can_be_run_has_no_placeholder),
 		cmocka_unit_test(a_dot_in_the_name_of_an_interface_is_a_slash_for_sysctl),
 		cmocka_unit_test(a_command_names_the_socket_that_was_asked),
+		cmocka_unit_test(other_interfaces_of_a_group_stay_where_two_are_on_one_network),
+		cmocka_unit_test(other_interfaces_of_a_group_stay_where_one_is_a_port),
+		cmocka_unit_test(a_relay_keeps_both_interfaces_of_one_network),
+		cmocka_unit_test(what_a_relay_passes_on_needs_no_router),
+		cmocka_unit_test(a_protocol_keeps_its_address),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -53,17 +53,28 @@ enum certainty is_same_network_twice(const struct evidence *e)
 
 void tell_same_network_twice(const struct evidence *e, struct finding *f)
 {
-	finding_say(f, "%s and %s are on one network: each datagram comes twice",
-		e->subject->interface, e->twin);
+	finding_say(f, "%s and %s are on one network%s: each datagram comes twice",
+		e->subject->interface, e->twin,
+		is_relayed(e) ? ", or another relay that keeps sources joins them" : "");
 	finding_string(f, "also on", e->twin);
 	if (e->wire && e->wire->duplicates)
 		finding_number(f, "twice on the wire", e->wire->duplicates);
 	tell_counts(e, f);
 }
 
+/* Other interfaces of the group stay, and a relay needs both. */
 void fix_same_network_twice(const struct evidence *e, struct finding *f)
 {
-	fix_interface(e, f, e->subject->interface);
+	if (is_relayed(e)) {
+		fix_key(e, f, "duplicates = \"drop\";");
+		return;
+	}
+	if (e->is_daemon && e->group->count > 2)
+		fix_key(e, f, "interfaces without \"%s\"", e->twin);
+	else if (e->is_daemon)
+		fix_key(e, f, "interfaces = [\"%s\"];", e->subject->interface);
+	else
+		fix_interface(e, f, e->subject->interface);
 	if (e->is_daemon)
 		finding_hint(f, "or, to have both and one copy: duplicates = \"drop\";");
 }
@@ -292,9 +303,12 @@ void fix_ssm_without_sources(const struct evidence *e, struct finding *f)
 	fix_key(e, f, e->is_daemon ? "sources = [\"SENDER\"];" : "join with the sender's address");
 }
 
+/* A relay passes it on where no router does. */
 enum certainty is_local_block(const struct evidence *e)
 {
-	return is_in_local_block(e) ? CERTAINTY_CERTAIN : CERTAINTY_NO;
+	if (!is_in_local_block(e) || (is_relayed(e) && !is_interface_local(e)))
+		return CERTAINTY_NO;
+	return CERTAINTY_CERTAIN;
 }
 
 void tell_local_block(const struct evidence *e, struct finding *f)
@@ -312,9 +326,20 @@ void tell_local_block(const struct evidence *e, struct finding *f)
 	finding_string(f, "address", group);
 }
 
+static bool is_of_mdns(const struct evidence *e)
+{
+	return is_v4(e) && e->group->address.v4.s_addr == htonl(0xe00000fb);
+}
+
+/* A protocol's own address cannot be another one. */
 void fix_local_block(const struct evidence *e, struct finding *f)
 {
-	fix_key(e, f, "address: one of %s", is_v4(e) ? "239.0.0.0/8" : "ff15::/16");
+	if (is_of_mdns(e))
+		finding_hint(f,
+			"mDNS has no other address; a host of both networks passes it on with "
+			"relay: { ttl = 255; source_port = 5353; };");
+	else
+		fix_key(e, f, "address: one of %s", is_v4(e) ? "239.0.0.0/8" : "ff15::/16");
 }
 
 enum certainty is_shared_mac(const struct evidence *e)

@@ -61,9 +61,13 @@ void fix_regularly(const struct evidence *evidence, struct finding *finding)
 		evidence->is_daemon ? "refresh = \"60s\";" : "leave and join each minute");
 }
 
+/* The group's other interfaces stay as they are. */
 void fix_interface(const struct evidence *evidence, struct finding *finding, const char *interface)
 {
-	if (evidence->is_daemon)
+	if (evidence->is_daemon && evidence->group->count > 1)
+		fix_key(evidence, finding, "interfaces with \"%s\" in place of \"%s\"", interface,
+			evidence->subject->interface);
+	else if (evidence->is_daemon)
 		fix_key(evidence, finding, "interfaces = [\"%s\"];", interface);
 	else
 		finding_hint(finding, "in the program that receives: join on %s", interface);

@@ -48,6 +48,18 @@ bool is_in_local_block(const struct evidence *evidence)
 	return has_prefix(evidence, "224.0.0.0/24") || is_interface_local(evidence);
 }
 
+bool is_relayed(const struct evidence *evidence)
+{
+	const struct subject_group *group = evidence->group;
+	size_t length = strlen(group->name);
+
+	for (size_t i = 0; i < group->handlers.count; i++)
+		if (!strncmp(group->handlers.items[i], group->name, length) &&
+			!strcmp(group->handlers.items[i] + length, ".relay"))
+			return true;
+	return false;
+}
+
 bool is_never_reported(const struct evidence *evidence)
 {
 	return is_unicast(evidence) || is_in_local_block(evidence) ||

@@ -77,6 +77,9 @@ const struct evidence_sender *find_refused(const struct evidence *evidence);
 /* One whose address the kernel takes from no network; NULL: there is none. */
 const struct evidence_sender *find_martian(const struct evidence *evidence);
 
+/* Whether the group of the daemon has the block relay. */
+bool is_relayed(const struct evidence *evidence);
+
 /* Whether a base chain may drop what comes in, or with out what leaves. */
 bool chain_may_drop(const struct evidence *evidence, const struct firewall_chain *chain, bool out);
 
