@@ -75,6 +75,20 @@ static int check_source(const struct send_socket *wanted, const struct interface
 			       source_key(wanted), string);
 }
 
+/* The addresses are those of the master. */
+static int explain_port(const struct interface_list *interfaces, const struct interface *port,
+	char why[static WHY_MAX])
+{
+	const struct interface *master = interface_by_index(interfaces, port->port_of);
+
+	if (!master)
+		return because(why, -EADDRNOTAVAIL, "%s is a port of a %s, and has no address",
+			port->name, port->port_kind);
+	return because(why, -EADDRNOTAVAIL,
+		"%s is a port of the %s %s, and has no address to send from: send on %s",
+		port->name, port->port_kind, master->name, master->name);
+}
+
 /* IPv4 needs the interface's own address, else the kernel would take another interface's. */
 static int choose_source(struct send_socket *wanted, const struct interface_list *interfaces,
 	const struct interface *interface, char why[static WHY_MAX])
@@ -84,6 +98,8 @@ static int choose_source(struct send_socket *wanted, const struct interface_list
 
 	if (!own && explain_tentative(interfaces, wanted->family, interface->index, NULL, why))
 		return -EADDRNOTAVAIL;
+	if (!own && interface->port_of)
+		return explain_port(interfaces, interface, why);
 	if (!own)
 		return because(why, -EADDRNOTAVAIL,
 			"%s has no %s address to send from (ip addr add ADDRESS/LENGTH dev %s); "

@@ -556,6 +556,19 @@ def test_an_interface_that_a_glob_matches_and_a_name_means_is_named(lan, start, 
     wait_until(lambda: numbers(daemon)[1]["cut0"]["dropped"]["absent"] == 1, "the datagram to be dropped")
 
 
+def test_a_relay_to_a_port_of_a_bridge_names_the_bridge(lan, start, unplugged):
+    """The end of a container's link: an address there, as of another interface, would help nobody."""
+    lan.host.ip("link add name shop0 type bridge", "link set shop0 up", "address flush dev cut0",
+                "link set cut0 master shop0", "link set far0 up")
+    try:
+        wait_until(lambda: "LOWER_UP" in lan.host.run("ip", "link", "show", "cut0"), "the carrier")
+        daemon = start(relay('to = ["cut0"];'))
+        assert numbers(daemon)[1]["cut0"]["error"] == (
+            "cut0 is a port of the bridge shop0, and has no address to send from: send on shop0")
+    finally:
+        lan.host.ip("link delete shop0")
+
+
 def test_a_relay_to_globs_says_that_all_that_match_cannot_be_sent_on(lan, start, unplugged):
     daemon = start(relay('to = ["cut*"];'))
     wait_until(lambda: daemon.handler("news.relay")["error"] == "nowhere to send: no interface that matches can be sent on now",
