@@ -24,7 +24,7 @@ struct relayable {
 	bool to_host;
 	bool keeps_source;
 	struct reverse_path *paths; /* NULL: no route was needed yet */
-	struct told unrouted;
+	struct told told; /* who is dropped, and why */
 };
 
 void relayable_links_changed(struct relayable *relayable)
@@ -84,6 +84,22 @@ static void report_ring(
 						.text = text});
 }
 
+/* A copy that two networks have brought back which are connected elsewhere as well, or another host
+ * that has the address of this one. */
+static void report_elsewhere(struct relayable *relayable, const struct batch *batch,
+	const struct address *source, uint64_t now)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	address_format(source, text);
+	if (told_is_new(&relayable->told, source, now))
+		log_warning(
+			"handler %s: %s, which came in on %s, is the address of another interface "
+			"of this host: the two networks are joined elsewhere as well, a program "
+			"here sends from it, or another host has it, too; dropped as loop",
+			relayable->name, text, batch->origin->interface);
+}
+
 /* A source that does not belong to the network. */
 static void report_unrouted(struct relayable *relayable, const struct batch *batch,
 	const struct address *source, uint64_t now)
@@ -92,7 +108,7 @@ static void report_unrouted(struct relayable *relayable, const struct batch *bat
 	char text[INET6_ADDRSTRLEN];
 
 	address_format(source, text);
-	if (!told_is_new(&relayable->unrouted, source, now))
+	if (!told_is_new(&relayable->told, source, now))
 		return;
 	if (relayable->keeps_source)
 		log_warning(
@@ -135,9 +151,12 @@ static bool is_relayed(struct relayable *relayable, const struct batch *batch,
 	unsigned ifindex = batch->origin->ifindex;
 	enum owner owner = own_addresses_find(relayable->own, source, ifindex);
 
-	if (is_from_elsewhere(relayable, owner, sender, source) ||
-		(owner == OWNER_THIS && forwards_have_sent(relayable->forwards, sender)))
+	if (owner == OWNER_THIS && forwards_have_sent(relayable->forwards, sender))
 		return false;
+	if (is_from_elsewhere(relayable, owner, sender, source)) {
+		report_elsewhere(relayable, batch, source, now);
+		return false;
+	}
 	if (!relayable->keeps_source && owner != OWNER_ELSEWHERE_ON_LINK)
 		return true;
 	if (is_routed_by(relayable, source, ifindex, now))

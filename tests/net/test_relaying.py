@@ -270,6 +270,15 @@ def test_what_comes_from_an_address_of_another_interface_is_dropped(net, start, 
     assert dropped(daemon) == {"loop": 1}
 
 
+def test_the_log_names_an_address_of_another_interface_once(net, start):
+    daemon = start(one_way(GROUPS[0], more="ttl = 2;"))
+    for i in range(3):
+        say(net.host, b"%d" % i, GROUPS[0], source="198.51.100.1", loop=1)
+    wait_handled(daemon, 3)
+    line = "handler out: 198.51.100.1, which came in on eth0, is the address of another interface of this host: "
+    assert daemon.log().count(line) == 1
+
+
 def test_the_addresses_of_this_host_are_followed(net, start):
     daemon = start(one_way(GROUPS[1], more="ttl = 2;"))
     source = "2001:db8:9::99"
