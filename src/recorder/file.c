@@ -232,6 +232,7 @@ static int try_name(struct recorder_file *file, const struct recorder_new_name *
 int recorder_file_move(struct recorder_file *file, const struct recorder_new_name *name,
 	char ret_to[static RECORDER_PATH_MAX], char why[static WHY_MAX])
 {
+	const struct recorder_rotated last = file->last;
 	char fix[PATH_FIX_MAX];
 	int r = -EEXIST, marked = 0;
 
@@ -244,9 +245,11 @@ int recorder_file_move(struct recorder_file *file, const struct recorder_new_nam
 		next_name(file, name->when);
 		r = try_name(file, name, ret_to, &marked);
 	}
-	if (r < 0)
+	if (r < 0) {
+		file->last = last; /* no file has got that name */
 		return because(why, r, "renaming it: %s%s", strerror(-r),
 			path_fix(r, file->path->directory, PATH_RECORDING, fix));
+	}
 	if (marked < 0)
 		because(why, marked, "marking %s: %s", ret_to, strerror(-marked));
 	return marked < 0;

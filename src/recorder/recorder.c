@@ -24,6 +24,9 @@
 
 enum { COUNTED_SUCCEEDED, COUNTED_FAILED };
 
+/* What a rotation is for. */
+enum cause { FOR_SIZE, FOR_AGE, ON_REQUEST };
+
 const char *const recorder_counters[] = {"afterRotateSucceeded", "afterRotateFailed", NULL};
 
 struct recorder {
@@ -49,9 +52,10 @@ struct recorder {
 	bool begun; /* format->begin() is done for what is in file and buffer */
 	uint64_t blank; /* bytes at the start of the file without a record, when there is no more */
 	struct recorder_outage outage, unrotated; /* of writing, and of rotating */
+	enum cause unrotated_cause;
 
 	/* CLOCK_MONOTONIC; 0: not due. */
-	uint64_t flush_due_ns, sync_due_ns, tidy_due_ns;
+	uint64_t flush_due_ns, sync_due_ns, tidy_due_ns, rotate_due_ns;
 	struct recorder_turn turn;
 	struct log_limit sync_limit, memory_limit;
 	uint32_t ends[RECORDS_MAX]; /* where each record of the buffer ends */
@@ -248,6 +252,7 @@ static int get_ready(struct recorder *recorder, char why[static WHY_MAX])
 		return r;
 	recorder->ready = true;
 	recorder->begun = false;
+	recorder->rotate_due_ns = 0;
 	look_for_records(recorder);
 	find_turn(recorder);
 	tidy(recorder);
@@ -492,9 +497,6 @@ static void sync_file(struct recorder *recorder)
 
 /* ---- Rotating ---- */
 
-/* What a rotation is for. */
-enum cause { FOR_SIZE, FOR_AGE, ON_REQUEST };
-
 /* The time for the name of the file that is rotated; 0: now. For its age, that is the multiple of
  * rotate_every, but for a file that was left long ago: keep_for counts from its name. */
 static time_t name_time(const struct recorder *recorder, enum cause cause)
@@ -513,10 +515,15 @@ static time_t name_time(const struct recorder *recorder, enum cause cause)
 	return when && when < recorder_turn_first(turn) ? recorder_turn_first(turn) : when;
 }
 
-/* It is tried again soon, as files are to have about their size and their time. */
-static void fail_to_rotate(struct recorder *recorder, const char *why)
+/* It is tried again soon, as files are to have about their size and their time, and whoever asked
+ * for it waits. For the age of a file, serve_turn() does it. */
+static void fail_to_rotate(struct recorder *recorder, enum cause cause, const char *why)
 {
-	if (recorder_outage_fail(&recorder->unrotated, clock_ns(CLOCK_MONOTONIC), why))
+	bool is_news = recorder_outage_fail(&recorder->unrotated, clock_ns(CLOCK_MONOTONIC), why);
+
+	recorder->unrotated_cause = cause;
+	recorder->rotate_due_ns = cause == FOR_AGE ? 0 : recorder->unrotated.retry_ns;
+	if (is_news)
 		log_warning(
 			"handler %s: %s: %s; it goes on in the same file, and rotating is tried "
 			"again at least every %llu s",
@@ -548,7 +555,7 @@ static void begin_new_file(struct recorder *recorder, enum cause cause, struct o
 	recorder_file_name_after(&recorder->file, &recorder->room.newest);
 	r = recorder_file_move(&recorder->file, &name, to, why);
 	if (r < 0 && r != -ESTALE) {
-		fail_to_rotate(recorder, why);
+		fail_to_rotate(recorder, cause, why);
 		return;
 	}
 	end_failing_to_rotate(recorder);
@@ -600,6 +607,15 @@ static void serve_turn(struct recorder *recorder, struct outcome *outcome)
 	}
 	if (turn->at_ns)
 		turn->due_ns = recorder_turn_due(turn, recorder->unrotated.retry_ns);
+}
+
+/* Rotates the file that could not be rotated before. */
+static void rotate_again(struct recorder *recorder, struct outcome *outcome)
+{
+	recorder->rotate_due_ns = 0;
+	write_out(recorder, outcome);
+	if (may_rotate(recorder))
+		begin_new_file(recorder, recorder->unrotated_cause, outcome);
 }
 
 void recorder_rotate(void *object, struct outcome *outcome)
@@ -729,7 +745,7 @@ uint64_t recorder_deadline(const void *object)
 	uint64_t due = recorder->records ? recorder->flush_due_ns : 0;
 
 	due = earlier_ns(due, earlier_ns(recorder->sync_due_ns, recorder->turn.due_ns));
-	due = earlier_ns(due, recorder->tidy_due_ns);
+	due = earlier_ns(due, earlier_ns(recorder->tidy_due_ns, recorder->rotate_due_ns));
 	return recorder->after ? earlier_ns(due, after_rotate_deadline(recorder->after)) : due;
 }
 
@@ -775,6 +791,8 @@ void recorder_serve(void *object, struct outcome *outcome)
 		sync_file(recorder);
 	if (recorder->turn.due_ns && now >= recorder->turn.due_ns)
 		serve_turn(recorder, outcome);
+	if (recorder->rotate_due_ns && now >= recorder->rotate_due_ns)
+		rotate_again(recorder, outcome);
 	if (recorder->after)
 		serve_after_rotate(recorder, outcome);
 	if (recorder->tidy_due_ns && now >= recorder->tidy_due_ns)

@@ -296,6 +296,21 @@ def test_a_rotation_that_fails_says_what_to_do_and_is_tried_again_soon(start, ne
     assert len(logged("renaming it")) == 1 and glob.glob(f"{recordings}/news.*Z*.ndjson") and not daemon.handler("objects")["dropped"]["io"]
 
 
+def test_a_rotation_on_request_that_fails_is_tried_again_while_nothing_comes(start, net, directory, recordings):
+    text = config(objects='type = "file"; format = "json"; path = "$DIR/recordings/news.ndjson";')
+    daemon = start(text, directory=directory, wrapper=AS_OTHERS)
+    deliver(daemon, net, b"before")
+    os.chmod(recordings, 0o555)
+    daemon.ctl("rotate")
+    wait_until(lambda: "renaming it: Permission denied" in daemon.log(), "the failure")
+    os.chmod(recordings, 0o755)
+    path, = wait_until(lambda: glob.glob(f"{recordings}/news.*Z.ndjson"), "the rotated file", 15)
+    assert payloads(path) == [b"before"] and not payloads(f"{recordings}/news.ndjson")
+    wait_until(lambda: "news.ndjson: it can be rotated again after" in daemon.log(), "the end of it")
+    deliver(daemon, net, b"behind")  # one request is one rotation
+    assert payloads(f"{recordings}/news.ndjson") == [b"behind"] and len(glob.glob(f"{recordings}/news.*Z*.ndjson")) == 1
+
+
 # ---- Two that write to one file ----
 
 def test_a_file_that_another_daemon_writes_to_is_refused(start, net, directory):
