@@ -360,13 +360,51 @@ bool after_rotate_serve(struct after_rotate *after, uint64_t *ret_succeeded, uin
 	return ended;
 }
 
-void after_rotate_finish(struct after_rotate *after, uint64_t *ret_succeeded, uint64_t *ret_failed)
+/* A file that is there, and waits. Of the one whose program was ended, what that had made so far is
+ * removed, unless a part of the program lives on. */
+static void leave_file(
+	struct after_rotate *after, int directory, const struct recorder_entry *entry)
+{
+	bool was_ended = after->shutdown &&
+			 !recorder_rotated_compare(&entry->rotated, &after->entry.rotated);
+
+	if (was_ended && take_mark(after, entry) >= 0)
+		remove_partial(after, directory, entry->name);
+	closep(&after->mark);
+}
+
+/* Leaves the files that wait. The next configuration may have no handler for them: then nothing
+ * else tells of them. */
+static void leave_files(struct after_rotate *after)
+{
+	CLEANUP(recorder_listing_clear) struct recorder_listing listing = {0};
+	const char *oldest = NULL;
+	struct stat status;
+	size_t count = 0;
+
+	recorder_listing_read(&listing, after->path, RECORDER_LIST_MARKS);
+	for (size_t i = 0; i < listing.count; i++) {
+		const struct recorder_entry *entry = &listing.items[i];
+		int directory = dirfd(listing.directory);
+
+		if (fstatat(directory, entry->name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		leave_file(after, directory, entry);
+		oldest = oldest ? oldest : entry->name;
+		count++;
+	}
+	if (count)
+		log_notice("handler %s: %s: %zu rotated file%s for after_rotate, the oldest is %s; "
+			   "the next handler with this path and after_rotate goes on there",
+			after->handler, after->path->path, count, count == 1 ? " waits" : "s wait",
+			oldest);
+}
+
+static void end_program(struct after_rotate *after, uint64_t *ret_succeeded, uint64_t *ret_failed)
 {
 	uint64_t kill_ns = clock_ns(CLOCK_MONOTONIC) + CHILD_GRACE_NS;
 	uint64_t until_ns = kill_ns + CHILD_GRACE_NS / 4;
 
-	if (!after->child.pid)
-		return;
 	after->shutdown = true;
 	child_terminate(&after->child, kill_ns);
 	/* A killed program is gone at once, unless it hangs in the kernel. */
@@ -374,4 +412,12 @@ void after_rotate_finish(struct after_rotate *after, uint64_t *ret_succeeded, ui
 		program_wait(&after->program, earlier_ns(after_rotate_deadline(after), until_ns));
 		after_rotate_serve(after, ret_succeeded, ret_failed);
 	}
+}
+
+void after_rotate_finish(struct after_rotate *after, uint64_t *ret_succeeded, uint64_t *ret_failed)
+{
+	if (after->child.pid)
+		end_program(after, ret_succeeded, ret_failed);
+	if (!after->child.pid)
+		leave_files(after);
 }

@@ -157,6 +157,24 @@ def test_a_reload_that_changes_the_handler_runs_the_program_again(run, net):
     assert daemon.read("runs") == b"\n\n" and counters(daemon) == (1, 0)
 
 
+def test_files_that_a_reload_leaves_waiting_are_in_the_log_without_half_of_what_was_made(run, net):
+    """Where the path or after_rotate changes, nothing goes on with them: half a compressed file would pass for a whole one."""
+    daemon = run('echo half >"$2.zst"; sleep 100')
+    rotate(daemon, net, b"x")
+    first, = wait_until(lambda: [path.removesuffix(".zst") for path in glob.glob(daemon.path("news.2*.zst"))], "the program")
+    deliver(daemon, net, b"y", "packets")
+    daemon.ctl("rotate")
+    wait_until(lambda: len(marks(daemon)) == 2, "the second file")
+    with open(daemon.config_path) as file:
+        text = file.read()
+    with open(daemon.config_path, "w") as file:
+        file.write(text.replace("news.pcapng", "other.pcapng"))
+    daemon.ctl("reload")
+    wait_until(lambda: f"news.pcapng: 2 rotated files wait for after_rotate, the oldest is {os.path.basename(first)}; the next handler "
+                       "with this path and after_rotate goes on there" in daemon.log(), "the line")
+    assert not os.path.exists(f"{first}.zst") and os.path.exists(first) and len(marks(daemon)) == 2
+
+
 def test_a_program_that_others_could_replace_is_refused(programs, tmp_path):
     path = programs.write("loose", "true", mode=0o777)
     (tmp_path / "mcastd.conf").write_text(config(f'after_rotate = ["{path}"];').replace("$DIR", str(tmp_path)))
