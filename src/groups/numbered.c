@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "config/config.h"
 #include "data/jitter.h"
@@ -21,6 +22,9 @@ struct stream {
 	struct jitter jitter;
 	struct sequence sequence;
 };
+
+/* When none of the first datagrams is numbered, sequence is wrong. */
+#define DOUBTFUL_MAX 100
 
 struct ts_stream {
 	struct mpeg_ts ts;
@@ -228,6 +232,23 @@ static void add(struct numbered_counters *counters, const struct sequence_counts
 	counters->restarts += now->restarts - before->restarts;
 }
 
+/* Logs once that nothing is of the format: then no loss is seen, either. */
+static void doubt_format(struct group *group, uint64_t numbered, unsigned unnumbered)
+{
+	const struct config_group *config = group->config;
+	struct numbered *own = &group->numbered;
+
+	if (own->is_settled)
+		return;
+	own->doubtful += unnumbered;
+	own->is_settled = numbered || own->doubtful >= DOUBTFUL_MAX;
+	if (!numbered && own->is_settled)
+		log_warning("group %s: none of the first %u datagrams has a number as sequence = "
+			    "\"%s\" says, and what is lost is not seen; to see what they begin "
+			    "with: mcastctl tail %s --format hex",
+			config->name, own->doubtful, config->sequence, config->name);
+}
+
 void numbered_add_merged(struct group *group, const struct sequence_counts *now,
 	const struct sequence_counts *before, unsigned numbered, unsigned unnumbered)
 {
@@ -238,6 +259,7 @@ void numbered_add_merged(struct group *group, const struct sequence_counts *now,
 	add(counters, now, before);
 	if (now->lost != before->lost)
 		tell_merged(group, now->lost - before->lost);
+	doubt_format(group, numbered, unnumbered);
 }
 
 /* Adds what a stream has found since the run began to the group's counters, and tells it. */
@@ -371,13 +393,14 @@ void numbered_note(struct group *group, struct known_senders *senders, const str
 	const struct datagram *datagrams, unsigned count)
 {
 	uint64_t now_ns = clock_ns(CLOCK_REALTIME_COARSE);
+	uint64_t before = group->numbered.counters->numbered;
 
-	if (!is_ts(&group->numbered)) {
+	if (!is_ts(&group->numbered))
 		note_numbers(group, senders, origin, datagrams, count, now_ns);
-		return;
-	}
-	for (unsigned i = 0; i < count; i++)
-		note_packets(group, senders, origin, &datagrams[i], now_ns);
+	else
+		for (unsigned i = 0; i < count; i++)
+			note_packets(group, senders, origin, &datagrams[i], now_ns);
+	doubt_format(group, group->numbered.counters->numbered - before, count);
 }
 
 /* ---- What is known ---- */

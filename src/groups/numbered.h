@@ -38,6 +38,8 @@ struct numbered {
 	uint32_t step;
 	struct numbered_counters *counters; /* NULL: nothing is numbered */
 	bool shares_counters; /* with the group that it replaces or is replaced by */
+	bool is_settled; /* a datagram had a number, or it was logged that none has */
+	unsigned doubtful; /* datagrams until then */
 };
 
 /* For a new group with its counters. replaced is of the group that it will replace, or NULL.

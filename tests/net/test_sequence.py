@@ -114,6 +114,18 @@ def test_what_is_not_of_the_format_is_unnumbered(net, daemon):
     assert sums["received"] == sums["numbered"] + sums["unnumbered"]
 
 
+def test_a_sequence_that_nothing_is_of_is_in_the_log_and_in_the_table(net, start):
+    """Without that, the sums say that nothing was lost."""
+    daemon = start(CONFIG)
+    feed(net, daemon, "rtp", b"no RTP", rtp(1), *[b"no RTP"] * 200)
+    feed(net, daemon, "ts", *[rtp(n) for n in range(150)])
+    line, = [line for line in daemon.log().splitlines() if "has a number as" in line]
+    assert re.match(r'group ts: none of the first 1\d\d datagrams has a number as sequence = "mpeg-ts" says', line), line
+    head, *rows = daemon.ctl("senders", "ts", "rtp", "--wide").splitlines()
+    at = head.index("UNNUMBERED") + len("UNNUMBERED")
+    assert {row.split()[0]: row[:at].split()[-1] for row in rows if "(all)" in row} == {"ts": "150", "rtp": "201"}, rows
+
+
 def test_streams_of_one_sender_are_counted_apart(net, daemon):
     feed(net, daemon, "two", *(rtp(n, ssrc) for n in range(50) for ssrc in (1, 2) if (n, ssrc) != (20, 2)))
     found = streams(daemon, "two")

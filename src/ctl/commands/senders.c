@@ -15,6 +15,7 @@ static const struct column columns[] = {
 	{"REORDERED", "reordered", COLUMN_COUNT, 1, ALARM_YELLOW},
 	{"DUPLICATES", "duplicates", COLUMN_COUNT, 1, ALARM_YELLOW},
 	{"LATE", "late", COLUMN_COUNT, 4, ALARM_YELLOW},
+	{"UNNUMBERED", "unnumbered", COLUMN_COUNT, 1, ALARM_YELLOW},
 	{"RESTARTS", "restarts", COLUMN_COUNT, 5, ALARM_YELLOW},
 	{"BREAKS", "discontinuities", COLUMN_COUNT, 1, ALARM_RED},
 	{"PAUSE", "longestPause", COLUMN_WAIT, 2, ALARM_NONE},
