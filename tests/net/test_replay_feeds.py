@@ -144,6 +144,7 @@ HOUR = capture(*(to(9, 5009, str(minute).encode()) for minute in range(60)), spa
     (("--from", "+50m"), 50, 60), (("--to", "+3m"), 0, 3), (("--from", "+5m", "--to", "+7m"), 5, 7),
     (("--from", "2025-11-24T20:00:00Z"), 27, 60), (("--from", "2025-11-24T21:00:00.5+01:00", "--to", "2025-11-24 20:02"), 27, 29),
     (("--from", "20:30:19.123456"), 57, 60), (("--to", "19:35"), 0, 2),
+    (("--from", "20:30", "--to", "19:35"), 0, 2), (("--from", "20:30", "--to", "00:10"), 57, 60),
 ], ids=lambda value: " ".join(value) if isinstance(value, tuple) else "")
 def test_times_select_by_the_clock_or_after_the_begin(daemon, receivers, save, options, first, end):
     output, _ = replay(daemon, save(HOUR), "--speed", "max", *options, env={"TZ": "UTC"})
@@ -166,6 +167,17 @@ def test_a_selection_of_another_time_says_when_the_capture_was(daemon, save):
     _, words = replay(daemon, save(HOUR), "a", "--from", "2026-01-01", status=1, env={"TZ": "CET-1"})
     assert words.endswith("nothing was sent: skipped 60 not selected, all of them by --from and --to; they went to 233.252.0.9:5009 "
                           "(60); the capture goes from 2025-11-24T20:33:19.123456000+01:00 to 2025-11-24T21:32:19.123456000+01:00\n")
+
+
+@pytest.mark.parametrize("options, count, is_told", [
+    (("--from", "19:00"), 60, True), (("--from", "19:40"), 53, False), (("--from", "19:00", "--to", "20:00"), 27, False),
+    (("--from", "2025-11-24 19:00"), 60, False),
+], ids=lambda value: " ".join(value) if isinstance(value, tuple) else "")
+def test_a_time_of_day_before_the_capture_is_told_as_another_day_may_be_meant(daemon, receivers, save, options, count, is_told):
+    _, words = replay(daemon, save(HOUR), "--speed", "max", *options, env={"TZ": "UTC"})
+    assert len(receive(receivers[9], count)) == count
+    assert words == ("mcastctl: replay: --from 19:00: the capture begins later that day, and was sent from its begin on; for another day, "
+                     "give the date, too\n" if is_told else "")
 
 
 def test_json_says_when_the_capture_was_and_what_its_time_excluded(daemon, save):

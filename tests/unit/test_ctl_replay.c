@@ -42,6 +42,7 @@ static void times_are_read_as_people_type_them(void **state)
 	assert_int_equal(time_of("2025-11-24T19:33:19.123456789Z"), 1764012799 * S + 123456789);
 	assert_int_equal(time_of("2025-11-24T20:33:19.5+01:00"), 1764012799 * S + S / 2);
 	assert_int_equal(time_of("2025-11-24t14:03:19-05:30"), 1764012799 * S);
+	assert_int_equal(time_of("2025-11-24T14:03:19-0530"), 1764012799 * S);
 	assert_int_equal(time_of("2025-11-24 14:33:19"), 1764012799 * S);
 	assert_int_equal(time_of("2025-11-24 14:33"), 1764012780 * S);
 	assert_int_equal(time_of("2025-07-24 15:00"), 1753383600 * S); /* summer time */
@@ -52,12 +53,41 @@ static void times_are_read_as_people_type_them(void **state)
 	assert_int_equal(time_of("+90m"), BEGIN + 5400 * S);
 }
 
+static void assert_span(const char *from, const char *to, uint64_t from_ns, uint64_t to_ns)
+{
+	struct when first, end;
+	uint64_t found_from_ns, found_to_ns;
+
+	assert_int_equal(when_parse(from, &first), 0);
+	assert_int_equal(when_parse(to, &end), 0);
+	when_resolve_span(&first, &end, BEGIN, &found_from_ns, &found_to_ns);
+	assert_int_equal(found_from_ns, from_ns);
+	assert_int_equal(found_to_ns, to_ns);
+}
+
+/* The capture begins at 14:33:19 in New York. */
+static void two_times_of_day_are_the_first_span_that_ends_after_the_begin(void **state)
+{
+	const uint64_t midnight = 1763960400 * S, hour = 3600 * S, day = 24 * hour;
+
+	(void)state;
+	assert_span("15:00", "16:00", midnight + 15 * hour, midnight + 16 * hour);
+	assert_span("14:00", "15:00", midnight + 14 * hour, midnight + 15 * hour);
+	assert_span("23:00", "01:00", midnight + 23 * hour, midnight + day + hour);
+	assert_span("01:00", "02:00", midnight + day + hour, midnight + day + 2 * hour);
+	assert_span(
+		"15:00", "14:34", midnight - day + 15 * hour, midnight + 14 * hour + 34 * 60 * S);
+	assert_span("15:00", "+1h", midnight + 15 * hour, BEGIN + hour);
+	assert_span("+1h", "16:00", BEGIN + hour, midnight + 16 * hour);
+}
+
 static void other_times_are_refused(void **state)
 {
 	static const char *const strings[] = {"", "+", "+5", "+-5m", "-5m", "5m", "yesterday",
 		"2025-13-24", "2025-11-24T", "2025-11-24T25:00", "2025-11-24T19:33:19X",
-		"2025-11-24T19:33:19+1", "1969-12-31T23:59:59Z", "9999-01-01T00:00:00Z",
-		"20:15:", "24:61", "20:15Z", "2025-11-24T19:33:19Z and more"};
+		"2025-11-24T19:33:19+1", "2025-11-24T19:33:19+010", "1969-12-31T23:59:59Z",
+		"9999-01-01T00:00:00Z", "20:15:", "24:61", "20:15Z",
+		"2025-11-24T19:33:19Z and more"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++) {
@@ -186,6 +216,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(times_are_read_as_people_type_them),
+		cmocka_unit_test(two_times_of_day_are_the_first_span_that_ends_after_the_begin),
 		cmocka_unit_test(other_times_are_refused),
 		cmocka_unit_test(days_that_no_month_has_are_refused),
 		cmocka_unit_test(times_that_the_clocks_leave_out_are_refused),

@@ -98,6 +98,13 @@ static int read_time(bool *has, struct when *when, const struct session *session
 	return EXIT_DONE;
 }
 
+/* One of times of day may go over midnight. */
+static bool is_empty_span(const struct when *from, const struct when *to)
+{
+	return from->kind == to->kind &&
+	       (from->kind == WHEN_OF_DAY ? from->ns == to->ns : from->ns >= to->ns);
+}
+
 int selection_read(struct selection *selection, const struct session *session,
 	const struct option_value *only, const struct option_value *source,
 	const struct option_value *from, const struct option_value *to)
@@ -110,8 +117,7 @@ int selection_read(struct selection *selection, const struct session *session,
 		code = read_time(&selection->has_from, &selection->from, session, "from", from);
 	if (!code)
 		code = read_time(&selection->has_to, &selection->to, session, "to", to);
-	if (!code && from->given && to->given && selection->from.kind == selection->to.kind &&
-		selection->from.ns >= selection->to.ns)
+	if (!code && from->given && to->given && is_empty_span(&selection->from, &selection->to))
 		code = session_fail(session, EXIT_MISUSED, "--from %s is not before --to %s",
 			from->string, to->string);
 	return code;
@@ -129,8 +135,19 @@ static bool has_end(
 static void resolve(struct selection *selection, uint64_t begin_ns)
 {
 	selection->is_resolved = true;
+	if (selection->has_from && selection->has_to) {
+		when_resolve_span(&selection->from, &selection->to, begin_ns, &selection->from_ns,
+			&selection->to_ns);
+		return;
+	}
 	selection->from_ns = when_resolve(&selection->from, begin_ns);
 	selection->to_ns = when_resolve(&selection->to, begin_ns);
+}
+
+bool selection_begins_before(const struct selection *selection, const struct recording *recording)
+{
+	return selection->is_resolved && selection->has_from && !selection->has_to &&
+	       selection->from.kind == WHEN_OF_DAY && selection->from_ns < recording->begin_ns;
 }
 
 static bool has_time(struct selection *selection, const struct recording *recording,

@@ -47,4 +47,8 @@ enum selected {
 enum selected selection_has(struct selection *selection, const struct recording *recording,
 	const struct recorded *recorded);
 
+/* Whether it is to begin at a time of day that was over when the recording began: then all is
+ * selected, and the day after may be meant. */
+bool selection_begins_before(const struct selection *selection, const struct recording *recording);
+
 void selection_clear(struct selection *selection);

@@ -55,7 +55,8 @@ static int convert(time_t function(struct tm *), const struct tm *date, int64_t 
 	return changed.tm_hour != date->tm_hour || changed.tm_min != date->tm_min ? -ERANGE : 0;
 }
 
-/* The seconds since the epoch of a date with "Z", "+01:00" or nothing behind it. */
+/* The seconds since the epoch of a date with "Z", "+01:00", "+0100" as of date(1) and
+ * journalctl(1), or nothing behind it. */
 static int to_seconds(struct tm *date, const char *zone, int64_t *ret)
 {
 	struct tm offset = {0};
@@ -67,7 +68,8 @@ static int to_seconds(struct tm *date, const char *zone, int64_t *ret)
 	if (*zone == '+' || *zone == '-') {
 		int64_t sign = *zone == '+' ? -1 : 1;
 
-		zone = strptime(zone + 1, "%H:%M", &offset);
+		zone++;
+		zone = strptime(zone, strspn(zone, "0123456789") == 4 ? "%H%M" : "%H:%M", &offset);
 		if (!zone)
 			return -EINVAL;
 		seconds += sign * (offset.tm_hour * 3600 + offset.tm_min * 60);
@@ -131,10 +133,10 @@ int when_parse(const char *string, struct when *ret)
 	return 0;
 }
 
-/* By the clock, as a day may have 23 or 25 hours. */
-static uint64_t on_the_day_of(uint64_t begin_ns, uint64_t of_day_ns)
+/* That many days after the one of a time. By the clock, as a day may have 23 or 25 hours. */
+static uint64_t on_the_day_of(uint64_t time_ns, int days, uint64_t of_day_ns)
 {
-	time_t begin = (time_t)(begin_ns / NS_PER_S), seconds;
+	time_t begin = (time_t)(time_ns / NS_PER_S), seconds;
 	int of_day = (int)(of_day_ns / NS_PER_S);
 	struct tm date;
 
@@ -143,6 +145,7 @@ static uint64_t on_the_day_of(uint64_t begin_ns, uint64_t of_day_ns)
 	date.tm_hour = of_day / 3600;
 	date.tm_min = of_day / 60 % 60;
 	date.tm_sec = of_day % 60;
+	date.tm_mday += days;
 	date.tm_isdst = -1;
 	seconds = mktime(&date);
 	return seconds < 0 ? 0 : (uint64_t)seconds * NS_PER_S + of_day_ns % NS_PER_S;
@@ -152,11 +155,42 @@ uint64_t when_resolve(const struct when *when, uint64_t begin_ns)
 {
 	switch (when->kind) {
 	case WHEN_OF_DAY:
-		return on_the_day_of(begin_ns, when->ns);
+		return on_the_day_of(begin_ns, 0, when->ns);
 	case WHEN_AFTER_BEGIN:
 		return begin_ns > UINT64_MAX - when->ns ? UINT64_MAX : begin_ns + when->ns;
 	case WHEN_ABSOLUTE:
 		break;
 	}
 	return when->ns;
+}
+
+/* The clock may be set back beyond midnight: then the next day is not the first to ask for. */
+static uint64_t first_after(uint64_t time_ns, uint64_t of_day_ns)
+{
+	uint64_t found_ns = 0;
+
+	for (int days = 0; days <= 2 && found_ns <= time_ns; days++)
+		found_ns = on_the_day_of(time_ns, days, of_day_ns);
+	return found_ns;
+}
+
+static uint64_t last_before(uint64_t time_ns, uint64_t of_day_ns)
+{
+	uint64_t found_ns = UINT64_MAX;
+
+	for (int days = 0; days >= -2 && found_ns >= time_ns; days--)
+		found_ns = on_the_day_of(time_ns, days, of_day_ns);
+	return found_ns;
+}
+
+void when_resolve_span(const struct when *from, const struct when *to, uint64_t begin_ns,
+	uint64_t *ret_from_ns, uint64_t *ret_to_ns)
+{
+	if (from->kind != WHEN_OF_DAY || to->kind != WHEN_OF_DAY) {
+		*ret_from_ns = when_resolve(from, begin_ns);
+		*ret_to_ns = when_resolve(to, begin_ns);
+		return;
+	}
+	*ret_to_ns = first_after(begin_ns, to->ns);
+	*ret_from_ns = last_before(*ret_to_ns, from->ns);
 }
