@@ -54,11 +54,25 @@ static bool quota_doubt(const struct recorder_settings *wanted, char why[static 
 	return true;
 }
 
+/* They remove rotated files only. */
+static bool keep_doubt(const struct recorder_settings *wanted, char why[static WHY_MAX])
+{
+	const char *key = wanted->keep_for ? "keep_for" : "keep";
+
+	if ((!wanted->keep && !wanted->keep_for) || wanted->rotate_size || wanted->rotate_every)
+		return false;
+	because(why, 0,
+		"%s: without rotate_size or rotate_every only mcastctl rotate begins a new file, "
+		"and until then %s grows, and nothing is removed; set rotate_every",
+		key, wanted->path);
+	return true;
+}
+
 bool recorder_doubt(const void *settings, char why[static WHY_MAX])
 {
 	const struct recorder_settings *wanted = settings;
 
 	return path_is_private(wanted->path, PATH_RECORDING, why) ||
 	       (wanted->after_rotate.count && program_doubt(&wanted->after_rotate, why)) ||
-	       quota_doubt(wanted, why);
+	       quota_doubt(wanted, why) || keep_doubt(wanted, why);
 }

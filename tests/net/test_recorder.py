@@ -441,6 +441,17 @@ def test_a_quota_that_no_rotated_file_makes_room_under_is_a_warning(tmp_path, ke
     assert ("without rotate_size or rotate_every no file is rotated that could make room" in said) == warned, said
 
 
+@pytest.mark.parametrize("keys, warned", [("", None), ("keep = 3;", "keep"), ('keep_for = "7d";', "keep_for"),
+                                          ('keep = 3; rotate_size = "4K";', None), ('keep_for = "7d"; rotate_every = "1h";', None)])
+def test_files_to_be_removed_that_nothing_rotates_are_a_warning(tmp_path, keys, warned):
+    (tmp_path / "mcastd.conf").write_text(config(objects=f'type = "pcapng"; path = "{tmp_path}/x"; {keys}'))
+    result = run_mcastd("--check", "-c", str(tmp_path / "mcastd.conf"))
+    said = result.stdout + result.stderr
+    assert result.returncode == 0, said
+    assert ("only mcastctl rotate begins a new file" in said) == bool(warned), said
+    assert not warned or f": {warned}: without rotate_size or rotate_every" in said, said
+
+
 @pytest.mark.parametrize("sync", ["none", "interval", "each"])
 @pytest.mark.parametrize("kind, recording", [("file", "news.ndjson"), ("pcapng", "news.pcapng")])
 def test_every_way_to_sync_writes_all_of_it(start, net, blast, kind, recording, sync):
