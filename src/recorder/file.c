@@ -26,7 +26,10 @@ static int explain_open(int r, const char *path, const char *what, char why[stat
 {
 	char fix[PATH_FIX_MAX];
 	const char *own =
-		r == -ELOOP ? "; symbolic links are not followed, give the path of the file itself"
+		r == -ELOOP && !strncmp(path, "/dev/std", strlen("/dev/std"))
+			? "; use a handler of type log, whose stream is stdout or stderr"
+		: r == -ELOOP
+			? "; symbolic links are not followed, give the path of the file itself"
 		: r == -EISDIR ? "; give the path of a file"
 		: r == -ENXIO  ? "; it is a pipe or socket, use a handler of type pipe or unix"
 		: r == -EBUSY  ? "; another program writes to it, give each a file of its own"

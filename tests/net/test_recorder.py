@@ -422,6 +422,7 @@ def test_a_reload_in_peace_goes_on_in_the_same_file(start, net):
     ("keep = -1;", "keep: -1 is out of range"),
     ('flush = "2h";', 'flush: "2h" is out of range'),
     (f'path = "/tmp/{"n" * 230}";', "path: is too long a name"),
+    ('path = "/dev/stdout";', "use a handler of type log, whose stream is stdout or stderr"),
 ])
 @pytest.mark.parametrize("kind", ["file", "pcapng"])
 def test_settings_that_cannot_be_meant_are_refused(tmp_path, kind, keys, words):
