@@ -34,11 +34,18 @@ static void check_chain(const struct firewall_chain *chain)
 
 	CHECK(memchr(chain->table, '\0', sizeof(chain->table)) &&
 		memchr(chain->name, '\0', sizeof(chain->name)) &&
-		memchr(chain->device, '\0', sizeof(chain->device)));
+		chain->device_count <= FIREWALL_DEVICES_MAX);
+	for (size_t i = 0; i < chain->device_count; i++)
+		CHECK(memchr(chain->devices[i], '\0', sizeof(chain->devices[i])));
 	firewall_accept_command(chain, &group, 5004, command, sizeof(command));
 	CHECK(strspn(command, COMMAND_CHARACTERS) == strlen(command));
 	firewall_accept_reports_command(chain, AF_INET, true, command, sizeof(command));
 	CHECK(strspn(command, COMMAND_CHARACTERS) == strlen(command));
+}
+
+static bool is_at(const void *argument, const struct firewall_chain *chain)
+{
+	return (int)chain->hook == *(const int *)argument;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -54,11 +61,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		CHECK(firewall.rules[i].chain < firewall.chain_count);
 	for (int hook = HOOK_INGRESS; hook <= HOOK_FORWARD; hook++) {
 		const struct firewall_rule *rule = firewall_grown(
-			&none, &firewall, (enum firewall_hook)hook, &packets);
+			&none, &firewall, is_at, &hook, &packets);
 
 		CHECK(!rule || packets == rule->packets);
 		growth += rule != NULL;
-		CHECK(!firewall_grown(&firewall, &firewall, (enum firewall_hook)hook, &packets) ||
+		CHECK(!firewall_grown(&firewall, &firewall, is_at, &hook, &packets) ||
 			firewall.rule_count > 1);
 	}
 	CHECK(growth <= firewall.rule_count);

@@ -67,13 +67,29 @@ static void base_chains_have_hook_policy_and_device(void **state)
 	chain = find(&firewall, "netdev", "nd", "ing");
 	assert_int_equal(chain->hook, HOOK_INGRESS);
 	assert_int_equal(chain->priority, 5);
-	assert_string_equal(chain->device, "lo");
+	assert_int_equal(chain->device_count, 1);
+	assert_true(firewall_has_device(chain, "lo"));
+	assert_false(firewall_has_device(chain, "eth0"));
 	chain = find(&firewall, "ip", "raw", "PREROUTING");
 	assert_int_equal(chain->hook, HOOK_PREROUTING);
 	assert_int_equal(chain->priority, -300);
 	assert_true(chain->is_iptables);
 	assert_false(chain->drops_by_policy);
 	firewall_clear(&firewall);
+}
+
+static void a_chain_of_several_devices_has_each_of_them(void **state)
+{
+	struct firewall_chain chain = {.devices = {"lo", "eth0", "vlan*"}, .device_count = 3};
+
+	(void)state;
+	assert_true(firewall_has_device(&chain, "lo"));
+	assert_true(firewall_has_device(&chain, "eth0"));
+	assert_true(firewall_has_device(&chain, "vlan7"));
+	assert_false(firewall_has_device(&chain, "eth01"));
+	assert_false(firewall_has_device(&chain, "vla"));
+	chain.device_count = 0;
+	assert_true(firewall_has_device(&chain, "eth1"));
 }
 
 static void rules_that_drop_are_counted_where_the_base_chain_leads(void **state)
@@ -91,10 +107,16 @@ static void rules_that_drop_are_counted_where_the_base_chain_leads(void **state)
 	firewall_clear(&firewall);
 }
 
+static bool is_at(const void *argument, const struct firewall_chain *chain)
+{
+	return chain->hook == *(const enum firewall_hook *)argument;
+}
+
 static void a_rule_that_dropped_is_found_behind_a_jump(void **state)
 {
 	struct firewall before, after;
 	const struct firewall_rule *rule;
+	enum firewall_hook hook = HOOK_INPUT;
 	uint64_t packets = 0;
 
 	(void)state;
@@ -102,13 +124,15 @@ static void a_rule_that_dropped_is_found_behind_a_jump(void **state)
 	read_saved(&after);
 	for (size_t i = 0; i < before.rule_count; i++)
 		before.rules[i].packets = 0;
-	rule = firewall_grown(&before, &after, HOOK_INPUT, &packets);
+	rule = firewall_grown(&before, &after, is_at, &hook, &packets);
 	assert_non_null(rule);
 	assert_string_equal(rule->table_chain, "bad");
 	assert_string_equal(after.chains[rule->chain].name, "input");
 	assert_int_equal(packets, 7);
-	assert_null(firewall_grown(&before, &after, HOOK_INGRESS, &packets));
-	assert_null(firewall_grown(&after, &after, HOOK_INPUT, &packets));
+	hook = HOOK_INGRESS;
+	assert_null(firewall_grown(&before, &after, is_at, &hook, &packets));
+	hook = HOOK_INPUT;
+	assert_null(firewall_grown(&after, &after, is_at, &hook, &packets));
 	firewall_clear(&before);
 	firewall_clear(&after);
 }
@@ -216,6 +240,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(base_chains_have_hook_policy_and_device),
+		cmocka_unit_test(a_chain_of_several_devices_has_each_of_them),
 		cmocka_unit_test(rules_that_drop_are_counted_where_the_base_chain_leads),
 		cmocka_unit_test(a_rule_that_dropped_is_found_behind_a_jump),
 		cmocka_unit_test(a_counter_in_front_of_a_match_does_not_tell_what_was_dropped),

@@ -144,8 +144,26 @@ static uint64_t packets_before(const struct firewall *before, const struct firew
 	return 0;
 }
 
+static bool is_device(const char *device, const char *interface)
+{
+	size_t length = strlen(device);
+
+	if (length && device[length - 1] == '*' && !strncmp(device, interface, length - 1))
+		return true;
+	return !strcmp(device, interface);
+}
+
+bool firewall_has_device(const struct firewall_chain *chain, const char *interface)
+{
+	for (size_t i = 0; i < chain->device_count; i++)
+		if (is_device(chain->devices[i], interface))
+			return true;
+	return !chain->device_count;
+}
+
 const struct firewall_rule *firewall_grown(const struct firewall *before,
-	const struct firewall *after, enum firewall_hook hook, uint64_t *ret_packets)
+	const struct firewall *after, firewall_wants *wants, const void *argument,
+	uint64_t *ret_packets)
 {
 	const struct firewall_rule *found = NULL;
 	uint64_t most = 0;
@@ -154,7 +172,7 @@ const struct firewall_rule *firewall_grown(const struct firewall *before,
 		const struct firewall_rule *rule = &after->rules[i];
 		uint64_t old;
 
-		if (rule->packets <= most || after->chains[rule->chain].hook != hook)
+		if (rule->packets <= most || !wants(argument, &after->chains[rule->chain]))
 			continue;
 		old = packets_before(before, after, rule);
 		if (rule->packets <= old || rule->packets - old <= most)

@@ -20,11 +20,15 @@ enum firewall_hook {
 	HOOK_FORWARD
 };
 
+#define FIREWALL_DEVICES_MAX 8
+
 /* A base chain of type filter or route: it may drop, by its policy or by rules. */
 struct firewall_chain {
 	char family[8]; /* as nft(8) says it: "ip", "ip6", "inet", "netdev", "bridge" */
 	char table[64], name[64];
-	char device[16]; /* of netdev; empty: all, or another family */
+	char devices[FIREWALL_DEVICES_MAX][16]; /* of ingress and egress; a * at the end of one is
+						   for the rest of names */
+	size_t device_count; /* 0: all, or more than there is room for */
 	enum firewall_hook hook;
 	int priority;
 	bool drops_by_policy;
@@ -82,10 +86,15 @@ int firewall_resolve(struct firewall *firewall);
 void firewall_read(struct firewall *ret);
 void firewall_clear(struct firewall *firewall);
 
-/* The rule that has dropped most between two readings at a hook; NULL: none has. *ret_packets is by
- * how much its counter grew. */
+/* Whether packets of an interface pass the chain, as far as its devices tell. */
+bool firewall_has_device(const struct firewall_chain *chain, const char *interface);
+
+/* The rule that has dropped most between two readings, in the chains that are wanted; NULL: none
+ * has. *ret_packets is by how much its counter grew. */
+typedef bool firewall_wants(const void *argument, const struct firewall_chain *chain);
 const struct firewall_rule *firewall_grown(const struct firewall *before,
-	const struct firewall *after, enum firewall_hook hook, uint64_t *ret_packets);
+	const struct firewall *after, firewall_wants *wants, const void *argument,
+	uint64_t *ret_packets);
 
 /* The command that has a chain let through what goes to a group and port; and that for reports of
  * IGMP or MLD, as the family says, or without out for queries. Empty where a chain of this family

@@ -98,17 +98,33 @@ static int hook_of(uint8_t family, uint32_t number)
 	return number < ARRAY_SIZE(hooks) ? hooks[number] : -1;
 }
 
-/* The first device of several. */
-static void read_device(const struct rtattr *const hook[], char ret[static 16])
+/* A name, or since Linux 6.16 the beginning of names (NFTA_DEVICE_PREFIX). */
+static void read_device(const struct rtattr *attribute, char ret[static 16])
 {
-	const struct rtattr *devices[NFTA_LIST_ELEM + 2];
+	const unsigned prefix = NFTA_DEVICE_NAME + 1;
 
-	if (hook[NFTA_HOOK_DEV]) {
-		rtnetlink_copy_string(hook[NFTA_HOOK_DEV], ret, 16);
-	} else if (hook[NFTA_HOOK_DEVS]) {
-		rtnetlink_nested(hook[NFTA_HOOK_DEVS], devices, ARRAY_SIZE(devices));
-		if (devices[NFTA_DEVICE_NAME])
-			rtnetlink_copy_string(devices[NFTA_DEVICE_NAME], ret, 16);
+	rtnetlink_copy_string(attribute, ret, 16);
+	if ((attribute->rta_type & NLA_TYPE_MASK) == prefix)
+		strcpy(ret + strnlen(ret, 14), "*");
+}
+
+/* The kernel names the first one for itself, too. Of too many none is known. */
+static void read_devices(const struct rtattr *const hook[], struct firewall_chain *chain)
+{
+	const struct rtattr *list = hook[NFTA_HOOK_DEVS];
+	const struct rtattr *at = list ? RTA_DATA(list) : hook[NFTA_HOOK_DEV];
+	int left = list ? (int)RTA_PAYLOAD(list) : 0;
+
+	if (!list && at) {
+		rtnetlink_copy_string(at, chain->devices[chain->device_count++], 16);
+		return;
+	}
+	for (; at && RTA_OK(at, left); at = RTA_NEXT(at, left)) {
+		if (chain->device_count == FIREWALL_DEVICES_MAX) {
+			chain->device_count = 0;
+			return;
+		}
+		read_device(at, chain->devices[chain->device_count++]);
 	}
 }
 
@@ -225,7 +241,7 @@ int firewall_take_chain(struct firewall *firewall, const struct nlmsghdr *messag
 	strcpy(chain.family, family_name(fixed->nfgen_family));
 	rtnetlink_copy_string(parts[NFTA_CHAIN_TABLE], chain.table, sizeof(chain.table));
 	rtnetlink_copy_string(parts[NFTA_CHAIN_NAME], chain.name, sizeof(chain.name));
-	read_device(hook, chain.device);
+	read_devices(hook, &chain);
 	chain.hook = (enum firewall_hook)found;
 	chain.priority = (int)priority;
 	chain.is_iptables = is_of_iptables(fixed->nfgen_family, table, name);

@@ -123,6 +123,8 @@ static void hint_at_filters(const struct evidence *evidence, struct finding *fin
 {
 	const char *interface = evidence->subject->interface;
 
+	if (!out && *evidence->below)
+		finding_see(finding, "tc filter show dev %s ingress", evidence->below);
 	finding_see(finding, "tc filter show dev %s %s", interface, out ? "egress" : "ingress");
 	finding_see(finding, "bpftool net show dev %s", interface);
 	finding_see(finding, "nft list ruleset");

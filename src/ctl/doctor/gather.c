@@ -493,33 +493,31 @@ static void gather_handlers(const struct look *look, struct evidence *ret)
 
 /* ---- The firewall ---- */
 
-static void gather_rule(const struct host *host, enum firewall_hook hook,
-	const struct firewall_rule **rule, const struct firewall_chain **chain, uint64_t *packets)
+static bool may_drop_in(const void *evidence, const struct firewall_chain *chain)
 {
-	uint64_t more;
-	const struct firewall_rule *found = firewall_grown(
-		&host->firewall_before, &host->firewall, hook, &more);
-
-	if (!found || more <= *packets)
-		return;
-	*rule = found;
-	*chain = &host->firewall.chains[found->chain];
-	*packets = more;
+	return chain_may_drop(evidence, chain, false);
 }
 
+static bool may_drop_out(const void *evidence, const struct firewall_chain *chain)
+{
+	return chain_may_drop(evidence, chain, true);
+}
+
+/* Chains of the other family and of other interfaces have drops of their own. */
 static void gather_firewall(const struct host *host, struct evidence *ret)
 {
-	static const enum firewall_hook in[] = {HOOK_INGRESS, HOOK_PREROUTING, HOOK_INPUT},
-					out[] = {HOOK_OUTPUT, HOOK_POSTROUTING, HOOK_EGRESS};
+	const struct firewall *before = &host->firewall_before, *after = &host->firewall;
 
-	if (!host->firewall.is_readable)
+	if (!after->is_readable)
 		return;
-	ret->firewall = &host->firewall;
-	for (size_t i = 0; i < ARRAY_SIZE(in); i++)
-		gather_rule(host, in[i], &ret->grown_rule, &ret->grown_chain, &ret->grown_packets);
-	for (size_t i = 0; i < ARRAY_SIZE(out); i++)
-		gather_rule(host, out[i], &ret->grown_out_rule, &ret->grown_out_chain,
-			&ret->grown_out_packets);
+	ret->firewall = after;
+	ret->grown_rule = firewall_grown(before, after, may_drop_in, ret, &ret->grown_packets);
+	if (ret->grown_rule)
+		ret->grown_chain = &after->chains[ret->grown_rule->chain];
+	ret->grown_out_rule = firewall_grown(
+		before, after, may_drop_out, ret, &ret->grown_out_packets);
+	if (ret->grown_out_rule)
+		ret->grown_out_chain = &after->chains[ret->grown_out_rule->chain];
 }
 
 /* ---- All ---- */

@@ -166,14 +166,22 @@ const struct evidence_sender *find_martian(const struct evidence *evidence)
 	return NULL;
 }
 
+/* What goes to an interface has passed the one below it, such as a port of the bridge. */
+static bool has_device_on_way(const struct evidence *evidence, const struct firewall_chain *chain)
+{
+	return firewall_has_device(chain, evidence->subject->interface) ||
+	       (*evidence->link.lower && firewall_has_device(chain, evidence->link.lower)) ||
+	       (*evidence->below && firewall_has_device(chain, evidence->below));
+}
+
 /* Whether packets of the group's family on the interface run through a chain. */
 static bool is_on_way(const struct evidence *evidence, const struct firewall_chain *chain)
 {
+	if (!has_device_on_way(evidence, chain))
+		return false;
 	if (!strcmp(chain->family, "bridge"))
 		return !strcmp(evidence->link.kind, "bridge");
-	if (!strcmp(chain->family, "netdev"))
-		return !*chain->device || !strcmp(chain->device, evidence->subject->interface);
-	return !strcmp(chain->family, "inet") ||
+	return !strcmp(chain->family, "netdev") || !strcmp(chain->family, "inet") ||
 	       !strcmp(chain->family, is_v4(evidence) ? "ip" : "ip6");
 }
 

@@ -1,9 +1,20 @@
 """Packet filters on the host: nf_tables and both iptables, at each hook."""
 
+import contextlib
+
 from harness.faults.table import fault
-from harness.lab import HOST, drop_at, nft, sh
+from harness.lab import GROUP, HOST, RATE, Receiver, drop_at, nft, sh
 
 BOTH = 4, 6
+
+
+def bridge(lab):
+    """The host has a bridge, whose port is eth0, and joins there."""
+    lab.pair()
+    lab.host.ip("link add br0 type bridge stp_state 0 mcast_snooping 0", "link set eth0 master br0", "link set br0 up",
+                f"address del {HOST[4]}/24 dev eth0", f"address add {HOST[4]}/24 dev br0")
+    lab.interfaces = ["br0"]
+    lab.wait_links((lab.host, "br0"))
 
 
 @fault("host-firewall", families=BOTH, unnamed="user nobody", pasted=True)
@@ -83,11 +94,7 @@ def a_rule_of_nat_redirects(lab):
 
 @fault("host-firewall", base=None, wire=False, unnamed="target root user nobody")
 def a_bridge_of_the_host_drops(lab):
-    lab.pair()
-    lab.host.ip("link add br0 type bridge stp_state 0 mcast_snooping 0", "link set eth0 master br0", "link set br0 up",
-                f"address del {HOST[4]}/24 dev eth0", f"address add {HOST[4]}/24 dev br0")
-    lab.interfaces = ["br0"]
-    lab.wait_links((lab.host, "br0"))
+    bridge(lab)
     nft(lab.host, "table bridge filter { chain input { type filter hook input priority 0; udp dport 5004 counter drop; }; }")
     lab.repair_with("nft delete table bridge filter")
 
@@ -105,6 +112,30 @@ def prerouting_drops_all_groups(lab):
 @fault("host-firewall", families=BOTH, unnamed="user nobody", pasted=True)
 def ingress_of_the_interface_drops(lab):
     drop_at(lab, "ingress", family="netdev", device="eth0")
+
+
+@fault("host-firewall", unnamed="user nobody", pasted=True)
+def ingress_of_several_interfaces_drops(lab):
+    lab.host.ip("link add dummy0 type veth peer name dummy1")
+    nft(lab.host, "table netdev guard { chain in { type filter hook ingress devices = { dummy0, dummy1, eth0 } priority 0; "
+        "udp dport 5004 counter drop; }; }")
+    lab.repair_with("nft delete table netdev guard")
+
+
+@fault("host-firewall", base=None, wire=False, unnamed="target root user nobody")
+def ingress_of_a_port_of_the_bridge_drops(lab):
+    bridge(lab)
+    drop_at(lab, "ingress", family="netdev", device="eth0")
+
+
+@fault("host-firewall", unnamed="user nobody")
+def it_drops_uncounted_beside_a_rule_that_counts_the_other_family(lab):
+    """The rule that counts is not the one that drops."""
+    nft(lab.host, "table ip filter { chain input { type filter hook input priority 0; udp dport 5004 drop; }; }; "
+        "table ip6 filter { chain input { type filter hook input priority 0; udp dport 5005 counter drop; }; }")
+    lab.stack.enter_context(contextlib.closing(Receiver(lab.host, GROUP[6], 5005, "eth0")))
+    lab.add_stream(lab.peer, GROUP[6], 5005, rate=2 * RATE)
+    lab.repair_with("nft delete table ip filter")
 
 
 @fault("host-firewall", unnamed="user nobody", pasted=True)
