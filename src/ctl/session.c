@@ -240,14 +240,16 @@ static const struct {
 	{"io.mcastd.NoSuchHandler", "handler", "ListHandlers", "handlers"},
 };
 
-/* Asks by a connection of its own: more answers may be under way on that of the session. */
-static int call_apart(const struct session *session, const char *method, struct reply *ret)
+int session_call_apart(
+	const struct session *session, const char *method, uint64_t deadline_ns, struct reply *ret)
 {
 	CLEANUP(client_closep) struct client *client = NULL;
-	int r = client_connect(session->socket, NULL, &client);
+	int r = client_connect_at_once(session->socket, &client);
 
-	if (r == 0)
+	if (r == 0) {
+		client_set_deadline(client, deadline_ns);
 		r = client_request(client, method, &(struct text){0}, false);
+	}
 	return r == 0 ? client_receive(client, ret) : r;
 }
 
@@ -261,7 +263,9 @@ static void suggest(const struct session *session, const struct reply *refusal, 
 		const json_t *list;
 
 		if (strcmp(refusal->error, unknown_names[i].error) || !guess.word ||
-			call_apart(session, unknown_names[i].method, &reply) < 0)
+			session_call_apart(session, unknown_names[i].method,
+				clock_ns(CLOCK_MONOTONIC) + CLIENT_PATIENCE_S * NS_PER_S,
+				&reply) < 0)
 			continue;
 		list = json_object_get(reply.parameters, unknown_names[i].list);
 		for (size_t j = 0; j < json_array_size(list); j++) {

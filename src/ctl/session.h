@@ -65,6 +65,12 @@ int session_request(struct session *session, const char *method, bool more);
 /* One call and its answer. Returns an exit code. */
 int session_call(struct session *session, const char *method, struct reply *ret);
 
+/* The same without parameters, by a connection of its own, as more answers may be under way on that
+ * of the session. Nothing is said: returns 0; -EAGAIN where the daemon accepts nothing now;
+ * -ETIMEDOUT at the deadline, a time of CLOCK_MONOTONIC; or another negative errno. */
+int session_call_apart(
+	const struct session *session, const char *method, uint64_t deadline_ns, struct reply *ret);
+
 /* One call, and its answer on standard output: as it is with --json, else by show(). Returns an
  * exit code. */
 int session_show(struct session *session, const char *method,

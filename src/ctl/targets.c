@@ -3,13 +3,23 @@
 #include <errno.h>
 
 #include "base/array.h"
+#include "base/clock.h"
 
-/* Asks the daemon for its groups, if there is one. Returns an exit code. */
-static int list_groups(struct session *session, struct reply *ret)
+/* Asks the daemon for its groups, if there is one. A TARGET needs none: one that is stopped is as
+ * none, unless it was named. Returns an exit code. */
+static int list_groups(struct session *session, const char *word, struct reply *ret)
 {
-	if (!session->socket_given && !session->client && session_open(session) < 0)
-		return EXIT_DONE;
-	return session_call(session, "ListGroups", ret);
+	int r;
+
+	if (session->socket_given || session->client)
+		return session_call(session, "ListGroups", ret);
+	r = session_call_apart(session, "ListGroups",
+		clock_ns(CLOCK_MONOTONIC) + CLIENT_PATIENCE_S * NS_PER_S, ret);
+	if (r == -EAGAIN || r == -ETIMEDOUT)
+		session_fail(session, EXIT_DONE,
+			"mcastd at %s does not answer: '%s' is taken for a TARGET, not for a group",
+			session->socket, word);
+	return EXIT_DONE;
 }
 
 static bool has_group(const struct reply *reply, const char *name)
@@ -100,7 +110,7 @@ int targets_read(
 		bool meant = is_meant(words[i]);
 
 		if (meant && !listed)
-			code = list_groups(session, &reply);
+			code = list_groups(session, words[i], &reply);
 		listed |= meant;
 		if (!meant || has_group(&reply, words[i]))
 			group = words[i];

@@ -108,6 +108,20 @@ def test_a_group_needs_the_daemon(net):
     assert "no mcastd at /nonexistent" in doctor(net, status=3)
 
 
+@pytest.mark.parametrize("command", [("doctor", TARGET, "--wait", "100ms"), ("send", TARGET, "x"), ("tail", TARGET, "--count", "1")],
+                         ids=lambda command: command[0])
+def test_a_target_does_not_wait_for_a_daemon_that_is_stopped(daemon, net, command):
+    os.kill(daemon.process.pid, signal.SIGSTOP)
+    try:
+        with sending(net), net.host:
+            result = subprocess.run([MCASTCTL, *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                    text=True, timeout=60, env={**os.environ, "MCASTD_SOCKET": daemon.control_path})
+    finally:
+        os.kill(daemon.process.pid, signal.SIGCONT)
+    assert result.returncode == 0, result
+    assert f"does not answer: '{TARGET}' is taken for a TARGET" in result.stderr
+
+
 def test_a_group_that_the_daemon_does_not_have_is_named(daemon, net):
     with net.host:
         result = subprocess.run([MCASTCTL, "-s", daemon.control_path, "doctor", "none"], stderr=subprocess.PIPE, text=True)
