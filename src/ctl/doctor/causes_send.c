@@ -11,9 +11,20 @@ static enum certainty certain_if(bool condition)
 	return condition ? CERTAINTY_CERTAIN : CERTAINTY_NO;
 }
 
-static bool is_of_route(int error)
+/* A route of the type prohibit has the error of some firewalls, and a blackhole that of a mistake;
+ * the firewall comes later. */
+static bool is_of_route(const struct sending *sending)
 {
-	return error == -ENETUNREACH || error == -EHOSTUNREACH;
+	int error = sending->error;
+
+	return error == -ENETUNREACH || error == -EHOSTUNREACH ||
+	       (error && error == sending->route_error);
+}
+
+/* By a route, or by a rule of ip-rule(8), and not for want of one. */
+static bool is_refused_by_route(const struct sending *sending)
+{
+	return sending->route_error && sending->route_error != -ENETUNREACH;
 }
 
 static const char *interface_of(const struct evidence *e)
@@ -94,26 +105,49 @@ enum certainty is_send_no_route(const struct evidence *e)
 	const struct sending *s = &e->sending;
 
 	return certain_if(s->is_meant && !s->names_interface &&
-			  (s->was_tried ? is_of_route(s->error) : !s->has_route));
+			  (s->was_tried ? is_of_route(s) : !s->has_route));
 }
 
 void tell_send_no_route(const struct evidence *e, struct finding *f)
 {
-	finding_say(f, "nothing can be sent: no interface is named, and the kernel has no route to "
-		       "the group");
+	finding_say(f, "nothing can be sent: no interface is named, and ");
+	if (*e->sending.refusing)
+		finding_say(f, "the route '%s' refuses it", e->sending.refusing);
+	else if (is_refused_by_route(&e->sending))
+		finding_say(f, "a route or a rule of this host refuses it");
+	else
+		finding_say(f, "the kernel has no route to the group");
 	tell_error(e, f);
 }
 
 void fix_send_no_route(const struct evidence *e, struct finding *f)
 {
-	finding_fix(f, "ip route add %s dev %s", is_v4(e) ? "224.0.0.0/4" : "ff00::/8",
-		e->subject->interface);
+	char group[INET6_ADDRSTRLEN];
+
+	if (!is_refused_by_route(&e->sending)) {
+		finding_fix(f, "ip route add %s dev %s", is_v4(e) ? "224.0.0.0/4" : "ff00::/8",
+			e->subject->interface);
+		return;
+	}
+	if (*e->sending.refusing) {
+		finding_begin(f, "ip route del ");
+		finding_line(f, e->sending.refusing);
+	} else {
+		show_address(&e->group->address, group);
+		finding_see(f, "ip route get %s; ip rule", group);
+	}
+	if (e->is_daemon)
+		fix_key(e, f, "or: send_interface = \"%s\";", e->subject->interface);
+	else
+		finding_hint(f, "or, in the program that sends: name the interface %s",
+			e->subject->interface);
 }
 
 enum certainty is_send_firewall(const struct evidence *e)
 {
-	return certain_if(e->sending.error == -EPERM || e->sending.error == -EACCES ||
-			  (e->sending.error && e->sending.ipsec));
+	return certain_if(!is_send_no_route(e) &&
+			  (e->sending.error == -EPERM || e->sending.error == -EACCES ||
+				  (e->sending.error && e->sending.ipsec)));
 }
 
 void tell_send_firewall(const struct evidence *e, struct finding *f)

@@ -153,8 +153,9 @@
 		"The group receives, and the filters of its handlers let nothing through",         \
 		"what filter of the handler lets through")                                         \
 	ROW(send_no_route, "send-no-route", STAGE_SENDING, VERDICT_DELIVERED,                      \
-		"To send: no interface is named, and the kernel has no route to the group",        \
-		"name the interface, or ip route add 224.0.0.0/4 dev NAME")                        \
+		"To send: no interface is named, and the kernel has no route to the group, or "    \
+		"one that refuses it (prohibit, blackhole, unreachable)",                          \
+		"name the interface, ip route add 224.0.0.0/4 dev NAME, or ip route del")          \
 	ROW(send_firewall, "send-firewall", STAGE_SENDING, VERDICT_DELIVERED,                      \
 		"To send: a firewall of this host refuses it",                                     \
 		"a rule that accepts it in the firewall's output")                                 \

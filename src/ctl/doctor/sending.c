@@ -71,6 +71,10 @@ static int find_way(const struct address *to, const char *interface, struct send
 	ret->names_interface = interface != NULL;
 	route_find(to, 0, &route);
 	ret->has_route = route.exists;
+	if (!interface) {
+		memcpy(ret->refusing, route.refusing, sizeof(ret->refusing));
+		ret->route_error = route.error;
+	}
 	found = r < 0 ? NULL
 		      : interface_find(&interfaces, interface	  ? interface
 						    : route.exists ? route.interface

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/users.h"
+#include "ctl/doctor/route.h"
 #include "ctl/session.h"
 #include "net/target.h"
 
@@ -23,6 +24,9 @@ struct sending {
 	bool is_forbidden; /* the daemon does not let this user send */
 	char user[ACCOUNT_NAME_MAX]; /* this one */
 	bool stayed_here; /* only this host has received it */
+	char refusing[ROUTE_REFUSING_MAX]; /* the route that refuses it, as ip-route(8) has it,
+					      where no interface is named; empty: none does */
+	int route_error; /* negative errno of that route's lookup; 0: there is one, or no need */
 	bool has_route; /* the kernel has a route to the group, where no interface is named */
 	bool names_interface; /* the group or TARGET says where to send */
 	bool is_only_one; /* of several interfaces that the group is joined on */

@@ -39,6 +39,19 @@ def no_route_and_no_interface_named(lab):
     lab.interfaces = []
 
 
+@fault("send-no-route", pasted=True, **SENDS)
+def a_route_prohibits_what_is_sent(lab):
+    lab.interfaces = []
+    lab.host.ip("route add 224.0.0.0/4 dev eth0", "route add prohibit 233.252.0.0/16")
+    lab.repair_with("ip route del prohibit 233.252.0.0/16")
+
+
+@fault("send-no-route", **SENDS)
+def a_rule_prohibits_what_is_sent(lab):
+    lab.interfaces = []
+    lab.host.ip("rule add to 233.252.0.0/16 prohibit")
+
+
 @fault("send-ttl", ways=("root", "user", "nobody"), **SENDS)
 def ttl_is_zero(lab):
     lab.settings = "ttl = 0;"
