@@ -223,6 +223,8 @@ struct config_http {
 	struct principal socket_group; /* PRINCIPAL_NONE: that of the daemon */
 };
 
+#define CONTROL_SOCKET_DEFAULT "/run/mcastd.sock"
+
 struct config {
 	struct config_group *groups; /* in the order of the files */
 	size_t group_count;

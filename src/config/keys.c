@@ -217,7 +217,7 @@ static const struct key control_keys[] = {
 		.type = KEY_PATH,
 		.offset = offsetof(struct config, control_socket),
 		.max = SOCKET_PATH_MAX,
-		.fallback = "/run/mcastd.sock",
+		.fallback = CONTROL_SOCKET_DEFAULT,
 		.help = "Path of the control socket. $MCASTD_SOCKET comes before the default."},
 };
 

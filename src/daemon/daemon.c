@@ -93,6 +93,7 @@ struct daemon {
 	struct events *events;
 	bool adopts; /* what programs leave behind */
 	bool has_failed; /* the loop cannot go on */
+	char *doctor; /* as in struct groups_setup; NULL: that of the usual socket */
 	struct adhoc *adhoc; /* NULL: no targets on the command line */
 	pid_t running; /* of daemon_try() */
 	char status[STATUS_MAX]; /* as last sent to systemd */
@@ -415,6 +416,19 @@ static int make_service(struct daemon *daemon)
 	return r < 0 ? refuse(r, "the memory of the counters") : 0;
 }
 
+/* What the log tells people to run reaches this daemon, and no other one. */
+static int make_doctor(struct daemon *daemon, const struct config *config)
+{
+	const char *socket = config->control_socket;
+
+	if (!daemon->options->configuration || !strcmp(socket, CONTROL_SOCKET_DEFAULT))
+		return 0;
+	if (asprintf(&daemon->doctor, "mcastctl -s %s doctor", socket) >= 0)
+		return 0;
+	daemon->doctor = NULL;
+	return refuse(-ENOMEM, "the lines of the log");
+}
+
 static int make_groups(struct daemon *daemon)
 {
 	daemon->handlers = handlers_new(&(struct handler_context){.running = daemon->running,
@@ -433,6 +447,7 @@ static int make_groups(struct daemon *daemon)
 		.guard = daemon->guard,
 		.receive_only = !daemon->options->configuration,
 		.running = daemon->running,
+		.doctor = daemon->doctor,
 		.changed = on_followed,
 		.argument = daemon});
 	if (!daemon->groups)
@@ -467,7 +482,7 @@ static int make_groups(struct daemon *daemon)
 	return 0;
 }
 
-static int make_parts(struct daemon *daemon)
+static int make_parts(struct daemon *daemon, const struct config *config)
 {
 	int r = make_service(daemon);
 
@@ -486,7 +501,8 @@ static int make_parts(struct daemon *daemon)
 	r = link_monitor_new(daemon->base, on_links_changed, daemon, &daemon->links);
 	if (r < 0)
 		return refuse_links(r);
-	r = make_groups(daemon);
+	r = make_doctor(daemon, config);
+	r = r < 0 ? r : make_groups(daemon);
 	if (r < 0)
 		return r;
 	r = start_audit(daemon);
@@ -548,7 +564,7 @@ int daemon_start(
 		*ret_status = EXIT_CONFIGURATION; /* starting again does not help */
 		log_lines(LOG_ERR, &errors);
 	}
-	r = r < 0 ? r : make_parts(daemon);
+	r = r < 0 ? r : make_parts(daemon, config);
 	/* The control socket comes first: it shows whether another daemon runs, before anything of
 	 * that one is touched. */
 	r = r < 0 ? r : open_control(daemon, config);
@@ -601,7 +617,7 @@ int daemon_try(const struct options *options, struct config *config, struct spoo
 	daemon->spoof = spoof;
 	daemon->running = running;
 	prepare_descriptors(config->group_count);
-	r = make_parts(daemon);
+	r = make_parts(daemon, config);
 	if (r < 0) {
 		errors_add(errors, "preparing the start: %s", strerror(-r));
 	} else {
@@ -682,6 +698,7 @@ int daemon_stop(struct daemon *daemon)
 	counters_free(daemon->counters);
 	loop_guard_free(daemon->guard);
 	spoof_free(daemon->spoof);
+	free(daemon->doctor);
 	free(daemon);
 	return status;
 }

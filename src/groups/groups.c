@@ -132,6 +132,7 @@ struct groups *groups_new(const struct groups_setup *setup)
 {
 	struct groups *groups = calloc(1, sizeof(*groups));
 	struct event_base *base = setup->base;
+	const char *doctor = setup->doctor ? setup->doctor : "mcastctl doctor";
 	struct group_context *context;
 	struct uncounted uncounted = {0};
 	struct arena_memory *memory;
@@ -161,7 +162,8 @@ struct groups *groups_new(const struct groups_setup *setup)
 		.guard = setup->guard,
 		.counters = setup->counters,
 		.store = setup->store,
-		.transitions = transitions_new(),
+		.transitions = transitions_new(doctor),
+		.doctor = doctor,
 		.look = look,
 		.uncounted = uncounted,
 		.forgotten = &groups->forgotten,

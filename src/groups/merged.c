@@ -39,8 +39,9 @@ static void tell(struct merge_leg *leg, bool is_silent, const char *what, const 
 	if (is_silent)
 		snprintf(text, sizeof(text),
 			"group %s: its leg %s is silent, while others bring datagrams; to find out "
-			"why: mcastctl doctor %s",
-			name, merge_leg_name(leg), merge_leg_name(leg));
+			"why: %s %s",
+			name, merge_leg_name(leg), merged->group->context->doctor,
+			merge_leg_name(leg));
 	else
 		snprintf(text, sizeof(text), "group %s: its leg %s %s", name, merge_leg_name(leg),
 			what);

@@ -70,10 +70,9 @@ static void begin(struct silences *silences, struct group *group, uint64_t now)
 {
 	char within[UNIT_STRING_MAX], text[WHY_MAX];
 
-	snprintf(text, sizeof(text),
-		"group %s: silent: no datagram for %s; to find out why: mcastctl doctor %s",
+	snprintf(text, sizeof(text), "group %s: silent: no datagram for %s; to find out why: %s %s",
 		group->config->name, shown_duration(group->config->expect_within, within),
-		group->config->name);
+		group->context->doctor, group->config->name);
 	deadlines_remove(&silences->deadlines, &group->silence.deadline);
 	group->silence.is_silent = true;
 	notice_send(silences->notices, &(struct notice){.kind = NOTICE_SILENCE,

@@ -19,8 +19,8 @@ static const struct {
 	const char *one; /* "group NAME: ..." */
 	const char *many; /* "INTERFACE: COUNT ..." */
 	const char *separator; /* before the reason */
-	const char *doctor; /* when to call it; NULL: it does not explain that. A line of one group
-			       adds the name */
+	const char *doctor; /* what stands before its command; NULL: it does not explain that. A
+			       line of one group adds the name */
 } kinds[] = {
 	[TRANSITION_JOINED] = {LOG_INFO, MESSAGE_JOINED, "joined on", "memberships joined", ""},
 	[TRANSITION_JOINED_BUT] = {LOG_WARNING, MESSAGE_JOINED, "joined on", "memberships joined",
@@ -44,17 +44,17 @@ static const struct {
 		"groups can send nothing", ": "},
 	[TRANSITION_NOTHING_YET] = {LOG_INFO, MESSAGE_NOTHING, "no datagram yet on",
 		"groups have received no datagram yet", "",
-		"; if something is sent, this finds out why: mcastctl doctor"},
+		"; if something is sent, this finds out why: "},
 	[TRANSITION_NOTHING_BUT_OTHERS] = {LOG_NOTICE, MESSAGE_NOTHING, "no datagram yet on",
 		"groups have received no datagram yet", "",
-		", while other groups receive there; to find out why: mcastctl doctor"},
+		", while other groups receive there; to find out why: "},
 	[TRANSITION_NOTHING_ANY_MORE] = {LOG_NOTICE, MESSAGE_NOTHING, "no datagrams any more on",
 		"groups receive no datagrams any more", "",
-		", while other groups receive there; to find out why: mcastctl doctor"},
+		", while other groups receive there; to find out why: "},
 	[TRANSITION_NOTHING_BY_RP_FILTER] = {LOG_NOTICE, MESSAGE_NOTHING, "no datagrams on",
 		"groups receive no datagrams", "",
 		", while the kernel drops packets for their source address (rp_filter); to find "
-		"out why: mcastctl doctor"},
+		"out why: "},
 };
 
 /* Transitions of one kind, interface and reason. */
@@ -67,6 +67,7 @@ struct sum {
 };
 
 struct transitions {
+	const char *doctor; /* the command */
 	unsigned nesting;
 	struct {
 		struct sum *items;
@@ -74,20 +75,20 @@ struct transitions {
 	} sums; /* in the order of the first of each */
 };
 
-static void log_one(
-	enum transition kind, const char *group, const char *interface, const char *reason)
+static void log_one(enum transition kind, const char *command, const char *group,
+	const char *interface, const char *reason)
 {
 	struct log_fields fields = {kinds[kind].message_id, .group = group, .interface = interface};
 	const char *doctor = kinds[kind].doctor;
 
 	/* Without an explanation in the catalog there are no fields to look it up by. */
 	log_event(kinds[kind].level, fields.message_id ? &fields : &(struct log_fields){0},
-		"group %s: %s %s%s%s%s%s%s", group, kinds[kind].one, interface,
-		kinds[kind].separator, reason, doctor ? doctor : "", doctor ? " " : "",
-		doctor ? group : "");
+		"group %s: %s %s%s%s%s%s%s%s", group, kinds[kind].one, interface,
+		kinds[kind].separator, reason, doctor ? doctor : "", doctor ? command : "",
+		doctor ? " " : "", doctor ? group : "");
 }
 
-static void log_sum(const struct sum *sum)
+static void log_sum(const struct sum *sum, const char *command)
 {
 	const char *doctor = kinds[sum->kind].doctor;
 
@@ -95,11 +96,12 @@ static void log_sum(const struct sum *sum)
 		log_event(kinds[sum->kind].level,
 			&(struct log_fields){
 				kinds[sum->kind].message_id, .interface = sum->interface},
-			"%s: %u %s%s%s%s", sum->interface, sum->count, kinds[sum->kind].many,
-			kinds[sum->kind].separator, sum->reason, doctor ? doctor : "");
+			"%s: %u %s%s%s%s%s", sum->interface, sum->count, kinds[sum->kind].many,
+			kinds[sum->kind].separator, sum->reason, doctor ? doctor : "",
+			doctor ? command : "");
 	else
 		for (unsigned i = 0; i < sum->count; i++)
-			log_one(sum->kind, sum->groups[i], sum->interface, sum->reason);
+			log_one(sum->kind, command, sum->groups[i], sum->interface, sum->reason);
 }
 
 static void sum_clear(struct sum *sum)
@@ -113,16 +115,20 @@ static void sum_clear(struct sum *sum)
 static void flush(struct transitions *transitions)
 {
 	for (size_t i = 0; i < transitions->sums.count; i++) {
-		log_sum(&transitions->sums.items[i]);
+		log_sum(&transitions->sums.items[i], transitions->doctor);
 		sum_clear(&transitions->sums.items[i]);
 	}
 	free(transitions->sums.items);
 	memset(&transitions->sums, 0, sizeof(transitions->sums));
 }
 
-struct transitions *transitions_new(void)
+struct transitions *transitions_new(const char *doctor)
 {
-	return calloc(1, sizeof(struct transitions));
+	struct transitions *transitions = calloc(1, sizeof(*transitions));
+
+	if (transitions)
+		transitions->doctor = doctor;
+	return transitions;
 }
 
 void transitions_free(struct transitions *transitions)
@@ -190,5 +196,6 @@ void transition_add(struct transitions *transitions, enum transition kind, const
 	if (sum)
 		sum->count++;
 	else
-		log_one(kind, group, interface, reason);
+		log_one(kind, transitions ? transitions->doctor : "mcastctl doctor", group,
+			interface, reason);
 }

@@ -27,8 +27,9 @@ enum transition {
 	TRANSITION_NOTHING_BY_RP_FILTER,
 };
 
-/* Returns NULL without memory. */
-struct transitions *transitions_new(void);
+/* doctor is the command that explains silence, as in struct group_context. Returns NULL without
+ * memory. */
+struct transitions *transitions_new(const char *doctor);
 
 /* Logs what is left. Accepts NULL. */
 void transitions_free(struct transitions *transitions);

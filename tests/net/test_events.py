@@ -246,7 +246,7 @@ def test_silence_begins_and_ends_with_the_first_datagram(start, net):
         assert daemon.group("feed")["received"] == 1
         assert event()["state"] == "begin"
     log = daemon.log()
-    assert "group feed: silent: no datagram for 300ms; to find out why: mcastctl doctor feed\n" in log
+    assert f"group feed: silent: no datagram for 300ms; to find out why: mcastctl -s {daemon.control_path} doctor feed\n" in log
     assert re.search(r"group feed: receives again, after \d+ms without a datagram", log)
 
 
