@@ -76,6 +76,10 @@ static void check_scope(
 			"%s is used by %s, which does not use UDP: nothing of it arrives at a "
 			"port; tcpdump shows it",
 			address, protocol);
+	else if (!is_v4 && scope == 0)
+		warn(config, group,
+			"%s has the reserved scope 0: hosts drop what is sent there; use %s",
+			address, routed);
 	else if (scope == 1)
 		warn(config, group, "%s never leaves a host; use %s for a group of several hosts",
 			address, routed);

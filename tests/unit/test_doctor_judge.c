@@ -791,6 +791,11 @@ static void change_local_block(struct scene *s)
 	s->group.address = parse("224.0.0.200");
 }
 
+static void change_reserved_scope(struct scene *s)
+{
+	s->group.address = parse("ff10::1");
+}
+
 static void change_shared_mac(struct scene *s)
 {
 	s->e.same_mac = "sports";
@@ -932,6 +937,7 @@ static const struct row {
 	{change_ssm_without_sources, "(ssm-without-sources)", VERDICT_DELIVERED},
 	{change_hidden_sources, "", VERDICT_DELIVERED},
 	{change_local_block, "(local-block)", VERDICT_DELIVERED},
+	{change_reserved_scope, "(local-block)", VERDICT_DELIVERED},
 	{change_shared_mac, "(shared-mac)", VERDICT_DELIVERED},
 	{change_ttl_one, "(sent) (ttl-one)", VERDICT_DELIVERED},
 	{change_cannot_send, "(cannot-send)", VERDICT_DELIVERED},

@@ -77,6 +77,8 @@ static void assert_warnings(struct config *config, const char *const *expected, 
 		"ff12::1 never crosses a router, not with ttl = 2 either; use ff15::/16 for a group that is to be routed") \
 	X(a_host_local_scope, "address=ff11::1", \
 		"ff11::1 never leaves a host; use ff15::/16 for a group of several hosts") \
+	X(a_reserved_scope, "address=ff10::1", \
+		"ff10::1 has the reserved scope 0: hosts drop what is sent there; use ff15::/16") \
 	X(a_protocol_without_udp, "address=224.0.0.18", \
 		"224.0.0.18 is used by VRRP, which does not use UDP: nothing of it arrives at a port; tcpdump shows it") \
 	X(a_protocol_without_udp_of_ipv6, "address=ff02::16 ttl=8", \

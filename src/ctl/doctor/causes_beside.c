@@ -318,6 +318,8 @@ void tell_local_block(const struct evidence *e, struct finding *f)
 	show_address(&e->group->address, group);
 	if (is_interface_local(e))
 		finding_say(f, "%s has interface-local scope: it never leaves a host", group);
+	else if (has_reserved_scope(e))
+		finding_say(f, "%s has the reserved scope 0: hosts drop what is sent there", group);
 	else
 		finding_say(f,
 			"%s is of the local control block: no router forwards it, switches send it "

@@ -182,8 +182,9 @@
 		"sources")                                                                         \
 	ROW(local_block, "local-block", STAGE_NOTE, VERDICT_DELIVERED,                             \
 		"Note: the address is of the local control block, which no router forwards and "   \
-		"switches send everywhere, or has interface-local scope and never leaves a host",                                                     \
-		"an address of 239.0.0.0/8, or ff15::/16")                                                       \
+		"switches send everywhere, or has interface-local scope and never leaves a host, " \
+		"or the reserved scope 0, of which hosts drop all",                                \
+		"an address of 239.0.0.0/8, or ff15::/16")                                         \
 	ROW(shared_mac, "shared-mac", STAGE_NOTE, VERDICT_DELIVERED,                               \
 		"Note: two groups of the configuration have the same MAC address",                 \
 		"another address for one of the groups")                                           \

@@ -34,18 +34,29 @@ bool has_prefix(const struct evidence *evidence, const char *string)
 	       prefix_contains(&prefix, &evidence->group->address);
 }
 
-/* RFC 4291, 2.7: scope 1. */
-bool is_interface_local(const struct evidence *evidence)
+/* RFC 4291, 2.7. */
+static bool has_scope(const struct evidence *evidence, uint8_t scope)
 {
 	const struct address *address = &evidence->group->address;
 
 	return address->family == AF_INET6 && address->v6.s6_addr[0] == 0xff &&
-	       (address->v6.s6_addr[1] & 0xf) == 1;
+	       (address->v6.s6_addr[1] & 0xf) == scope;
+}
+
+bool is_interface_local(const struct evidence *evidence)
+{
+	return has_scope(evidence, 1);
+}
+
+bool has_reserved_scope(const struct evidence *evidence)
+{
+	return has_scope(evidence, 0);
 }
 
 bool is_in_local_block(const struct evidence *evidence)
 {
-	return has_prefix(evidence, "224.0.0.0/24") || is_interface_local(evidence);
+	return has_prefix(evidence, "224.0.0.0/24") || is_interface_local(evidence) ||
+	       has_reserved_scope(evidence);
 }
 
 bool is_relayed(const struct evidence *evidence)

@@ -43,10 +43,11 @@ static inline enum certainty by_wire(const struct evidence *evidence)
  * query was not answered. */
 bool has_older_querier(const struct evidence *evidence);
 
-/* The group's address is within "ADDRESS/LENGTH"; has a scope that never leaves a host; is of the
- * local control block, or has that scope. */
+/* The group's address is within "ADDRESS/LENGTH"; has a scope that never leaves a host; has the
+ * scope 0, of which hosts drop all; is of the local control block, or has one of these scopes. */
 bool has_prefix(const struct evidence *evidence, const char *string);
 bool is_interface_local(const struct evidence *evidence);
+bool has_reserved_scope(const struct evidence *evidence);
 bool is_in_local_block(const struct evidence *evidence);
 
 /* No host reports the group, or not on this interface. */

@@ -48,6 +48,13 @@ def test_a_group_that_no_router_forwards():
     assert "local-block" in notes(found["g"])
 
 
+def test_a_group_of_the_reserved_scope_is_not_reported_and_nothing_blocks_that():
+    membership = ask_of({"g": ("ff10::1", 5004)}, silent="g", status=1, others=[("ff15::99", 5005)])["g"]
+    note, = membership["notes"]
+    assert note["cause"] == "local-block" and "the reserved scope 0" in note["message"]
+    assert "report-blocked" not in {finding["cause"] for finding in membership["findings"]}
+
+
 def test_two_groups_on_one_mac_address():
     found = ask_of({"g": ("233.252.0.10", 5004), "h": ("238.252.0.10", 5005), "i": ("238.252.0.11", 5005)}, silent="h", status=1)
     assert "shared-mac" in notes(found["g"]) and "shared-mac" in notes(found["h"]) and "shared-mac" not in notes(found["i"])
