@@ -186,13 +186,22 @@ static int want(void *argument, const char *interface)
 	return 0;
 }
 
-/* A pattern that matched nothing was no interface: those that match now have memberships. */
+/* A pattern that matched nothing, or an address that no interface had. */
+static bool was_interface(const struct membership *membership)
+{
+	struct address address;
+
+	return !interface_is_glob(membership->interface) &&
+	       address_parse(membership->interface, &address) < 0;
+}
+
+/* What was no interface is not left: what it means now has memberships. */
 static void leave_unwanted(struct group *group, const struct interface_list *interfaces, size_t i)
 {
 	const struct membership *membership = group->memberships.items[i];
 	char why[WHY_MAX];
 
-	if (group->is_settled && !interface_is_glob(membership->interface))
+	if (group->is_settled && was_interface(membership))
 		membership_tell_left(membership, obstacle_explain_left(group->config,
 							 membership->interface, interfaces, why));
 	remove_membership(group, i);

@@ -190,6 +190,19 @@ def test_an_interface_named_by_its_address_is_joined_when_it_gets_it(start, link
 
 
 @pytest.mark.parametrize("link", ["veth"], indirect=True)
+def test_an_address_that_no_interface_had_is_not_left(start, link):
+    link.host.ip("address add 203.0.113.77/24 dev x0")
+    daemon = start(config({"other": '"203.0.113.77"'}), host=link.host)
+    assert joined_on(daemon, "other4") == {"x0"}
+    link.host.ip("address del 203.0.113.77/24 dev x0")
+    wait_until(lambda: "group other4: waiting for 203.0.113.77" in daemon.log(), "the address to be gone")
+    link.host.ip("address add 203.0.113.77/24 dev x0")
+    wait_until(lambda: "group other4: joined on x0" in daemon.log(), "the line of the join")
+    log = daemon.log()  # it leaves before it joins
+    assert "left on x0" in log and "left on 203.0.113.77" not in log
+
+
+@pytest.mark.parametrize("link", ["veth"], indirect=True)
 @pytest.mark.parametrize("left_out, wanted", [
     ('"!x0"', {"y0", "y1"}), ('"!y*"', {"x0"}), ('"!203.0.113.1"', {"y0", "y1"}), ('"!other-name"', {"x0", "y1"}),
     ('"y*", "!y1"', {"y0"}), ('"!y1", "*0"', {"x0", "y0"}), ('"y1", "!y*"', {"y1"}),

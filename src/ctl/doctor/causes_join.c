@@ -86,9 +86,19 @@ enum certainty is_no_such_interface(const struct evidence *e)
 		!e->is_elsewhere && !e->link.exists && is_refused(e) && !is_address_gone(e));
 }
 
+static bool is_named_by_address(const struct evidence *e)
+{
+	struct address address;
+
+	return address_parse(e->subject->interface, &address) == 0;
+}
+
 void tell_no_such_interface(const struct evidence *e, struct finding *f)
 {
-	if (e->subject->error && strpbrk(e->subject->interface, "*?["))
+	if (is_named_by_address(e))
+		finding_say(f, "no interface of this host has the address %s now",
+			e->subject->interface);
+	else if (e->subject->error && strpbrk(e->subject->interface, "*?["))
 		finding_say(f, "%s: %s", e->subject->interface, e->subject->error);
 	else
 		finding_say(f, "this host has no interface %s now", e->subject->interface);
@@ -97,8 +107,18 @@ void tell_no_such_interface(const struct evidence *e, struct finding *f)
 
 void fix_no_such_interface(const struct evidence *e, struct finding *f)
 {
-	fix_interface(e, f, "NAME");
-	finding_see(f, "ip -br link");
+	if (!is_named_by_address(e)) {
+		fix_interface(e, f, "NAME");
+		finding_see(f, "ip -br link");
+		return;
+	}
+	finding_hint(f, "with the length of its network: ip addr add %s/LENGTH dev NAME",
+		e->subject->interface);
+	if (e->is_daemon)
+		fix_key(e, f, "or: interfaces = [\"NAME\"];");
+	else
+		finding_hint(f, "or, in the program that receives: join on NAME");
+	finding_see(f, "ip -br addr");
 }
 
 enum certainty is_port_taken(const struct evidence *e)

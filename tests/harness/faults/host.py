@@ -122,6 +122,12 @@ def no_such_interface(lab):
     lab.interfaces = ["eth7"]
 
 
+@fault("no-such-interface", base=None, wire=None, plain=False, ways=("root", "target"))
+def no_interface_has_the_address_that_names_it(lab):
+    lab.pair()
+    lab.interfaces = ["203.0.113.9"]
+
+
 @fault("interface-down", base=None, wire=None, plain=False, pasted=True, families=BOTH, also=("no-carrier",))
 def interface_down(lab):
     lab.pair()
