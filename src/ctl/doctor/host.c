@@ -22,7 +22,7 @@ void host_clear(struct host *host)
 const struct host_link *host_link(const struct host *host, const char *name)
 {
 	for (size_t i = 0; i < host->links.count; i++)
-		if (!strcmp(host->links.items[i].before.name, name))
+		if (!strcmp(host->links.items[i].name, name))
 			return &host->links.items[i];
 	return NULL;
 }
@@ -38,7 +38,7 @@ int host_read_links(struct host *host, const struct subjects *subjects)
 			continue;
 		r = link_read(name, &host->interfaces, &link.before);
 		if (r == 0) {
-			snprintf(link.before.name, sizeof(link.before.name), "%s", name);
+			snprintf(link.name, sizeof(link.name), "%s", name);
 			link.after = link.before;
 			link.rp_filter_all = interface_sysctl("ipv4", "all", "rp_filter");
 			r = array_add(&host->links, link);

@@ -11,6 +11,7 @@
 #include "net/joined.h"
 
 struct host_link {
+	char name[SUBJECT_INTERFACE_MAX]; /* as the subject has it, also where there is none */
 	struct link before, after;
 	int rp_filter_all;
 };

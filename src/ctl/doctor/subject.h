@@ -32,9 +32,13 @@ struct subject_count {
 	uint64_t dropped; /* by the kernel, at the socket */
 };
 
+/* With the NUL: an alternative name (ALTIFNAMSIZ of linux/if.h), a pattern or an address is longer
+ * than the name of an interface. */
+#define SUBJECT_INTERFACE_MAX 128
+
 struct subject {
 	size_t group; /* in subjects.groups */
-	char interface[IF_NAMESIZE];
+	char interface[SUBJECT_INTERFACE_MAX];
 	unsigned ifindex; /* 0: there is none of that name */
 	enum subject_state state;
 	int error_number; /* negative errno of our own join; 0: not known */

@@ -122,10 +122,10 @@ def no_such_interface(lab):
     lab.interfaces = ["eth7"]
 
 
-@fault("no-such-interface", base=None, wire=None, plain=False, ways=("root", "target"))
+@fault("no-such-interface", base=None, wire=None, plain=False, families=BOTH, ways=("root", "target"))
 def no_interface_has_the_address_that_names_it(lab):
     lab.pair()
-    lab.interfaces = ["203.0.113.9"]
+    lab.interfaces = ["203.0.113.9" if lab.family == 4 else "2001:db8:1234:5678::9"]
 
 
 @fault("interface-down", base=None, wire=None, plain=False, pasted=True, families=BOTH, also=("no-carrier",))

@@ -64,6 +64,8 @@ TOLD = [
     Told("no_interface_has_the_address_that_names_it",
          (r"no interface of this host has the address 203\.0\.113\.9 now", r"ip addr add 203\.0\.113\.9/LENGTH dev NAME", "or: interfaces ="),
          ("has no interface 203",)),
+    Told("no_interface_has_the_address_that_names_it_v6",
+         (r"the address 2001:db8:1234:5678::9 now", r"ip addr add 2001:db8:1234:5678::9/LENGTH dev NAME")),
     Told("sending_works_without_loop", ("what was sent left eth0", "on the host that should receive"), ("ttl-one", "cause", "--send"),
          alone=True, options="--send", status=0),
     Told("sending_works_and_nobody_else_sends", ("what was sent left eth0",), ("cause", "--send"), alone=True, options="--send", status=0),
