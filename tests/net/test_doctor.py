@@ -128,6 +128,23 @@ def test_a_group_that_the_daemon_does_not_have_is_named(daemon, net):
     assert result.returncode == 1 and "none" in result.stderr
 
 
+@pytest.mark.parametrize("change", [("port = 5004", "port = 5006"), ("233.252.0.1", "233.252.0.7"), ('["eth0"]', '["eth1"]'), ("news", "olds")],
+                         ids=["port", "address", "interface", "name"])
+def test_a_group_that_is_reloaded_meanwhile_is_not_judged(daemon, net, change):
+    with sending(net, "233.252.0.1"), net.host:
+        child = subprocess.Popen([MCASTCTL, "-s", daemon.control_path, "doctor", "--wait", "10m"], text=True, stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        wait_until(lambda: net.host.run("cat", "/proc/net/packet").count("\n") > 1, "the look at the wire")
+        daemon.write_config(CONFIG.replace(*change, 1))
+        daemon.ctl("reload")
+        child.send_signal(signal.SIGINT)
+        output, errors = child.communicate(timeout=60)
+    daemon.write_config(CONFIG)
+    daemon.ctl("reload")
+    assert child.returncode == 1 and "group news on eth0 was changed or removed meanwhile: ask again" in errors
+    assert "news" not in output and "quiet" in output and "quiet" not in errors
+
+
 @pytest.mark.parametrize("arguments, reason", [
     (["--wait", "soon"], "'soon' is not a duration"), (["--wait", "2h"], "at most an hour"),
     (["--send"], "--send needs a GROUP or a TARGET"), (["a", "b"], "too many arguments")])

@@ -297,6 +297,17 @@ static int compare_name(const void *name, const void *group)
 	return strcmp(name, ((const struct subject_group *)group)->name);
 }
 
+/* Not since a reload: what was seen meanwhile is of the other one. */
+static bool is_same(const struct subject_group *group, const json_t *object)
+{
+	const char *string = get_string(object, "address");
+	struct address address;
+
+	return string && address_parse(string, &address) == 0 &&
+	       address_equal(&address, &group->address) &&
+	       get_number(object, "port") == group->port;
+}
+
 /* Groups and memberships that were not there before are left out. */
 static int update_group(struct subjects *subjects, const json_t *object)
 {
@@ -315,8 +326,10 @@ static int update_group(struct subjects *subjects, const json_t *object)
 		struct subject *subject = find_subject(
 			subjects, group, get_string(membership, "interface"));
 
-		if (subject)
-			take_membership(object, membership, subject);
+		if (!subject)
+			continue;
+		take_membership(object, membership, subject);
+		subject->is_counted_again = is_same(group, object);
 	}
 	take_changes(object, subjects, group);
 	return 0;
@@ -385,6 +398,8 @@ int daemon_list(struct session *session, const char *name, struct subjects *subj
 
 int daemon_count(struct session *session, const char *name, struct subjects *subjects)
 {
+	for (size_t i = 0; i < subjects->count; i++)
+		subjects->items[i].is_counted_again = false;
 	return read_groups(session, name, subjects, update_group);
 }
 

@@ -9,6 +9,9 @@
  * only counted. */
 #define BRIEF_FROM 8
 
+/* Memberships that are named where a reload has changed them. */
+#define CHANGED_LINES 8
+
 /* Beyond the time to listen, for all answers of the daemon together: on one group, on all. */
 #define ANSWERS_NS (5 * NS_PER_S)
 #define ANSWERS_ALL_NS (15 * NS_PER_S)
@@ -45,9 +48,28 @@ static int try_sending(struct look *look, const struct target *target)
 	return code;
 }
 
+/* What it counted before is of another socket. */
+static bool was_changed(const struct look *look, const struct subject *subject)
+{
+	return look->subjects.is_daemon && !subject->is_counted_again;
+}
+
+static void tell_changed(const struct look *look, const struct subject *subject, size_t count)
+{
+	const struct subject_group *group = &look->subjects.groups.items[subject->group];
+
+	if (count < CHANGED_LINES)
+		session_fail(look->session, EXIT_REFUSED,
+			"group %s on %s was changed or removed meanwhile: ask again", group->name,
+			subject->interface);
+	else if (count == CHANGED_LINES)
+		session_fail(look->session, EXIT_REFUSED, "and more were changed or removed");
+}
+
 /* Returns an exit code. */
 static int judge_all(struct look *look)
 {
+	size_t changed = 0;
 	struct report report = {.writer = &look->session->writer,
 		.is_privileged = look->wire != NULL,
 		.is_brief = look->subjects.count >= BRIEF_FROM};
@@ -57,12 +79,16 @@ static int judge_all(struct look *look)
 		AUTO_JUDGEMENT struct judgement judgement = {0};
 		struct evidence evidence;
 
+		if (was_changed(look, &look->subjects.items[i])) {
+			tell_changed(look, &look->subjects.items[i], changed++);
+			continue;
+		}
 		gather(look, i, &evidence);
 		judge(&evidence, &judgement);
 		report_add(&report, &evidence, &judgement);
 	}
 	report_end(&report);
-	return report.found ? EXIT_REFUSED : EXIT_DONE;
+	return report.found || changed ? EXIT_REFUSED : EXIT_DONE;
 }
 
 int doctor_run(struct session *session, const struct doctor_options *options)

@@ -54,6 +54,8 @@ struct subject {
 			      daemon knows it; 0: it does not */
 	uint64_t heard_ns; /* when it last received, since 1970; 0: never, or not known */
 	bool was_refreshed;
+	bool is_counted_again; /* the daemon still had it, and with this address, when it was last
+				  asked */
 	bool is_ours_alone; /* of a TARGET: nobody else here had joined it, so that the join was
 			       reported */
 	struct subject_sender *senders;
