@@ -237,6 +237,16 @@ void fix_interface_down(const struct evidence *e, struct finding *f)
 	finding_fix(f, "ip link set dev %s up", e->link.name);
 }
 
+static bool is_kind_with_ports(const char *kind)
+{
+	static const char *const kinds[] = {"bridge", "bond", "team", "openvswitch", "ovs"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (!strcmp(kind, kinds[i]))
+			return true;
+	return false;
+}
+
 enum certainty is_no_carrier(const struct evidence *e)
 {
 	bool is_up = e->link.exists && e->link.flags & IFF_UP;
@@ -247,10 +257,23 @@ enum certainty is_no_carrier(const struct evidence *e)
 			e->link.operstate == OPERSTATE_LOWER_DOWN));
 }
 
+/* Its carrier is that of its ports. */
+static bool has_ports(const struct evidence *e)
+{
+	return is_kind_with_ports(e->link.kind);
+}
+
 void tell_no_carrier(const struct evidence *e, struct finding *f)
 {
-	finding_say(f, "the interface %s has no carrier: no cable, or the other end is down",
-		e->link.name);
+	if (has_ports(e))
+		finding_say(f,
+			"the %s %s has no carrier: it has no port, none of them is up, or none "
+			"forwards yet",
+			e->link.kind, e->link.name);
+	else
+		finding_say(f,
+			"the interface %s has no carrier: no cable, or the other end is down",
+			e->link.name);
 	finding_string(f, "state", "no carrier");
 	if (*e->link.lower)
 		finding_string(f, "lower interface", e->link.lower);
@@ -258,18 +281,22 @@ void tell_no_carrier(const struct evidence *e, struct finding *f)
 
 void fix_no_carrier(const struct evidence *e, struct finding *f)
 {
+	if (has_ports(e)) {
+		finding_hint(f, "for each port: ip link set dev NAME master %s up", e->link.name);
+		if (!strcmp(e->link.kind, "bridge"))
+			finding_hint(f,
+				"with spanning tree a port forwards after twice the forward_delay, "
+				"30 s by default");
+		finding_see(f, "ip -d link show master %s", e->link.name);
+		return;
+	}
 	finding_hint(f, "plug in the cable, or set the other end up");
 	finding_see(f, "ip link show dev %s", *e->link.lower ? e->link.lower : e->link.name);
 }
 
 static bool is_port_of_switch(const struct evidence *e)
 {
-	static const char *const kinds[] = {"bridge", "bond", "team", "openvswitch", "ovs"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(kinds) && *e->link.master; i++)
-		if (!strcmp(e->link.master_kind, kinds[i]))
-			return true;
-	return false;
+	return *e->link.master && is_kind_with_ports(e->link.master_kind);
 }
 
 enum certainty is_enslaved(const struct evidence *e)

@@ -31,7 +31,7 @@
 		"IPv6 is disabled on the interface",                                               \
 		"sysctl -w net.ipv6.conf.NAME.disable_ipv6=0")                                     \
 	ROW(no_carrier, "no-carrier", STAGE_LINK, VERDICT_NETWORK,                                 \
-		"The interface has no carrier", "the cable, or the other end")                     \
+		"The interface has no carrier", "the cable, the other end, or a bridge's port")    \
 	ROW(enslaved, "enslaved", STAGE_LINK, VERDICT_HOST,                                        \
 		"The interface is a port of a bridge, bond or team, which takes its frames",       \
 		"join on the bridge, bond or team")                                                \

@@ -137,6 +137,14 @@ def interface_down(lab):
 
 
 @fault("no-carrier", base=None, wire=None, plain=False)
+def the_port_of_the_bridge_is_down(lab):
+    lab.pair()
+    lab.host.ip("link add br0 type bridge", "link set eth0 master br0", "link set br0 up", "link set eth0 down",
+                "address add 198.51.100.2/24 dev br0")
+    lab.interfaces = ["br0"]
+
+
+@fault("no-carrier", base=None, wire=None, plain=False)
 def no_carrier(lab):
     lab.pair()
     lab.peer.ip("link set eth0 down")
