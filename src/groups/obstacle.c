@@ -77,13 +77,11 @@ const char *obstacle_explain_left(const struct config_group *config, const char 
 	bool is_unicast = !address_is_multicast(&config->address) &&
 			  !address_is_everyone(&config->address);
 	char string[INET6_ADDRSTRLEN];
-	struct address named;
 
 	if (!interface)
 		return "the interface is gone";
 	if (strcmp(interface->name, name) != 0) {
-		snprintf(why, WHY_MAX, "%s has this %s now", interface->name,
-			address_parse(name, &named) == 0 ? "address" : "name");
+		snprintf(why, WHY_MAX, "%s has this name now", interface->name);
 		return why;
 	}
 	master = interface->port_of ? interface_by_index(interfaces, interface->port_of) : NULL;

@@ -186,7 +186,14 @@ def test_an_interface_named_by_its_address_is_joined_when_it_gets_it(start, link
     assert daemon.membership("other4", "203.0.113.77")["error"] == "no interface has this address"
     link.host.ip("address add 203.0.113.77/24 dev x0")
     wait_until(lambda: joined_on(daemon, "other4") == {"x0"}, "the membership")
-    assert "group other4: left on 203.0.113.77: x0 has this address now\n" in daemon.log()
+
+
+@pytest.mark.parametrize("link", ["veth"], indirect=True)
+def test_an_interface_named_by_its_alternative_name_is_joined_when_it_gets_it(start, link):
+    daemon = start(config({"other": '"lan-port-1"'}), host=link.host)
+    link.host.ip("link property add dev x0 altname lan-port-1")
+    wait_until(lambda: joined_on(daemon, "other4") == {"x0"}, "the membership")
+    assert "group other4: left on lan-port-1: x0 has this name now\n" in daemon.log()
 
 
 @pytest.mark.parametrize("link", ["veth"], indirect=True)
