@@ -356,6 +356,19 @@ def test_a_reader_that_goes_away_ends_a_tail_that_waits(tmp_path):
         assert tail.process.wait(TIMEOUT) == 0
 
 
+@pytest.mark.parametrize("what", ["group", "target", "absent"])
+def test_a_reader_that_closes_its_socket_ends_a_tail_that_waits(start, net, tmp_path, what):
+    """socat, inetd and units with StandardOutput=socket give a socket for standard output: poll(2) tells its end otherwise than that
+    of a pipe."""
+    path = start(CONFIG).control_path if what == "group" else str(tmp_path / "absent")
+    arguments = {"group": ["news4"], "target": [TARGET], "absent": ["news4", "--reconnect"]}[what]
+    reader, output = socket.socketpair()
+    with reader, process(net.host, MCASTCTL, "tail", *arguments, env={**os.environ, "MCASTD_SOCKET": path}, stdout=output) as tail:
+        output.close()
+        reader.close()
+        assert tail.wait(TIMEOUT) == 0
+
+
 def test_what_is_no_control_socket_is_not_waited_for(tmp_path):
     path = str(tmp_path / "group.sock")
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:

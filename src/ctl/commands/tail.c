@@ -110,6 +110,14 @@ static uint64_t tick(struct tail *tail)
 	return earlier_ns(tail->deadline_ns, tail->tick_ns);
 }
 
+/* Notices that the reader of standard output has gone: a pipe says so by POLLERR; a socket, as
+ * socat, inetd and units with StandardOutput=socket give one, by POLLHUP. */
+static void check_reader(struct tail *tail, const struct pollfd *output)
+{
+	if (output->revents & (POLLERR | POLLHUP))
+		tail->session->writer.error = -EPIPE;
+}
+
 /* Writes what is buffered as standard output takes it. Returns whether it has: not when the command
  * is to end first. */
 static bool write_out(struct tail *tail)
@@ -243,8 +251,7 @@ static int wait_for_more(struct tail *tail)
 	if (!write_out(tail))
 		return 0;
 	r = client_wait(tail->session->client, fds, ARRAY_SIZE(fds), tail->deadline_ns);
-	if (fds[1].revents & POLLERR)
-		tail->session->writer.error = -EPIPE;
+	check_reader(tail, &fds[1]);
 	return r;
 }
 
@@ -264,8 +271,7 @@ static int wait_for_daemon(struct tail *tail)
 	if (!write_out(tail))
 		return EXIT_DONE;
 	poll_until(fds, ARRAY_SIZE(fds), earlier_ns(tail->deadline_ns, retry_ns));
-	if (fds[0].revents & POLLERR)
-		tail->session->writer.error = -EPIPE;
+	check_reader(tail, &fds[0]);
 	if (fds[0].revents || fds[1].revents || clock_ns(CLOCK_MONOTONIC) < retry_ns)
 		return EXIT_DONE;
 	return subscription_retry(&tail->subscription);
@@ -362,9 +368,8 @@ static int follow_targets(struct tail *tail)
 
 		if (r < 0)
 			return session_fail(tail->session, EXIT_REFUSED, "%s", strerror(-r));
-		if (others[0].revents & POLLERR)
-			tail->session->writer.error = -EPIPE;
-		else if (r)
+		check_reader(tail, &others[0]);
+		if (r && !tail->session->writer.error)
 			show_batch(tail, &batch);
 	}
 	show_queued(tail);
