@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -286,12 +287,24 @@ static void tell_lost(struct adhoc *adhoc, const struct account *account, const 
 		reason_here(account, here));
 }
 
+/* Whether the reader of standard output has gone: a pipe says so by POLLERR, a socket by POLLHUP. */
+static bool has_no_reader(void)
+{
+	struct pollfd output = {.fd = STDOUT_FILENO};
+
+	return poll(&output, 1, 0) > 0 && output.revents & (POLLERR | POLLHUP);
+}
+
+/* Once a second. With a datagram SIGPIPE ends it; without, it would not notice. A daemon that has a
+ * configuration goes on for the rest of it. */
 static void on_tick(evutil_socket_t fd, short what, void *argument)
 {
 	struct adhoc *adhoc = argument;
 	struct account account;
 
 	(void)fd, (void)what;
+	if (!adhoc->options->configuration && has_no_reader())
+		event_base_loopbreak(adhoc->base);
 	for (size_t i = 0; i < adhoc->watched_count; i++) {
 		struct group *group = groups_find(adhoc->groups, adhoc->watched[i].name);
 

@@ -510,7 +510,7 @@ static int make_parts(struct daemon *daemon, const struct config *config)
 		  : signals_new(&(struct signals_setup){.base = daemon->base,
 					.reloads = daemon->reloads,
 					.handlers = daemon->handlers,
-					.ends_with_pipe = !daemon->options->configuration},
+					.is_adhoc = !daemon->options->configuration},
 			    &daemon->signals);
 	return r < 0 ? refuse(r, "watching timers and signals") : 0;
 }

@@ -97,13 +97,29 @@ void signals_hold(bool hold)
 	sigprocmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
 }
 
+static bool is_ignored(int number)
+{
+	struct sigaction action;
+
+	return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+/* Without a configuration there is nothing to read again: the terminal has gone, unless nohup(1)
+ * has it ignored. */
+static event_callback_fn callback_of_hangup(const struct signals_setup *setup)
+{
+	return !setup->is_adhoc      ? on_reload_signal
+	       : is_ignored(SIGHUP) ? NULL
+				    : on_stop_signal;
+}
+
 int signals_new(const struct signals_setup *setup, struct signals **ret)
 {
-	static const struct {
+	const struct {
 		int number;
 		event_callback_fn callback;
 	} watched[SIGNAL_COUNT] = {{SIGTERM, on_stop_signal}, {SIGINT, on_stop_signal},
-		{SIGHUP, on_reload_signal}, {SIGUSR1, on_rotate_signal},
+		{SIGHUP, callback_of_hangup(setup)}, {SIGUSR1, on_rotate_signal},
 		{SIGCHLD, on_child_signal}};
 	struct signals *signals = calloc(1, sizeof(*signals));
 	int r = 0;
@@ -115,7 +131,7 @@ int signals_new(const struct signals_setup *setup, struct signals **ret)
 	for (size_t i = 0; i < SIGNAL_COUNT; i++) {
 		evsignal_assign(&signals->watched[i], setup->base, watched[i].number,
 			watched[i].callback, signals);
-		if (event_add(&signals->watched[i], NULL) < 0)
+		if (watched[i].callback && event_add(&signals->watched[i], NULL) < 0)
 			r = -ENOMEM;
 	}
 	if (r < 0) {
@@ -123,7 +139,7 @@ int signals_new(const struct signals_setup *setup, struct signals **ret)
 		return r;
 	}
 	/* Without SIGPIPE, writing to a closed pipe or socket returns an error. */
-	if (!setup->ends_with_pipe)
+	if (!setup->is_adhoc)
 		signal(SIGPIPE, SIG_IGN);
 	signals_hold(false);
 	*ret = signals;

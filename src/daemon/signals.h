@@ -1,4 +1,4 @@
-/* What signals ask of the daemon: SIGTERM and SIGINT end the loop, SIGHUP reloads, SIGUSR1 begins
+/* What signals ask of the daemon: SIGTERM and SIGINT end the loop, SIGHUP reloads (or ends it, too), SIGUSR1 begins
  * new files, and after SIGCHLD orphans are reaped. */
 #pragma once
 
@@ -18,7 +18,7 @@ struct signals_setup {
 	struct event_base *base;
 	struct reloads *reloads;
 	struct handlers *handlers;
-	bool ends_with_pipe; /* SIGPIPE ends the daemon, like the rest of a pipeline */
+	bool is_adhoc; /* SIGPIPE and SIGHUP end it, like the rest of a pipeline or a terminal */
 };
 
 /* Returns 0 or -ENOMEM. */

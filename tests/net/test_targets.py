@@ -793,11 +793,30 @@ def test_a_reader_that_goes_away_ends_it_quietly(net, program):
     assert receiver.returncode in (0, -signal.SIGPIPE)
 
 
-def test_tail_ends_when_its_reader_goes_away_and_nothing_arrives(net):
-    with receiving(net.host, MCASTCTL, "tail", TARGET[4] + "%eth0", group=GROUP[4]) as receiver:
+@programs
+def test_a_reader_that_goes_away_ends_it_where_nothing_arrives(net, program):
+    with receiving(net.host, *program, TARGET[4] + "%eth0", group=GROUP[4]) as receiver:
         receiver.stdout.close()
         assert receiver.wait(TIMEOUT) == 0
+        errors = receiver.stderr.read().decode()
         receiver.stdout = None
+    assert "lost" not in errors and "writing" not in errors
+
+
+@programs
+def test_a_terminal_that_goes_away_ends_it(net, program):
+    with receiving(net.host, *program, TARGET[4] + "%eth0", group=GROUP[4]) as receiver:
+        receiver.send_signal(signal.SIGHUP)
+        assert receiver.wait(TIMEOUT) in (0, -signal.SIGHUP)
+
+
+@programs
+def test_one_that_nohup_started_outlives_its_terminal(net, program):
+    with receiving(net.host, "nohup", *program, TARGET[4] + "%eth0", "--count", "1", group=GROUP[4]) as receiver:
+        receiver.send_signal(signal.SIGHUP)
+        send(net.peer, b"x", GROUP[4], 5704)
+        assert b" x\n" in receiver.stdout.readline()
+        assert receiver.wait(TIMEOUT) == 0
 
 
 @programs
