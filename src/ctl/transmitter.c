@@ -178,7 +178,8 @@ static int explain(
 	char to[ENDPOINT_STRING_MAX], interface[IF_NAMESIZE];
 
 	endpoint_format(&transmitter->socket.to, to);
-	if (!way->interface && route_explain_refusal(&way->to, error, why) < 0)
+	if (way->interface ? route_explain_missing(&way->to, transmitter->leaves_on, error, why) < 0
+			   : route_explain_refusal(&way->to, error, why) < 0)
 		return error;
 	switch (-error) {
 	case EMSGSIZE:

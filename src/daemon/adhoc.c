@@ -287,7 +287,8 @@ static void tell_lost(struct adhoc *adhoc, const struct account *account, const 
 		reason_here(account, here));
 }
 
-/* Whether the reader of standard output has gone: a pipe says so by POLLERR, a socket by POLLHUP. */
+/* Whether the reader of standard output has gone: a pipe says so by POLLERR, a socket by POLLHUP.
+ */
 static bool has_no_reader(void)
 {
 	struct pollfd output = {.fd = STDOUT_FILENO};

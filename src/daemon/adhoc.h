@@ -14,9 +14,9 @@ int adhoc_configure(const struct options *options, struct config *config, struct
 
 struct adhoc;
 
-/* Ends the loop at the count or the timeout, and without a configuration when nobody reads any more;
- * logs once a second what is lost while that grows.
- * *ret is NULL without targets. All that is given must live as long. Returns 0 or -ENOMEM. */
+/* Ends the loop at the count or the timeout, and without a configuration when nobody reads any
+ * more; logs once a second what is lost while that grows. *ret is NULL without targets. All that is
+ * given must live as long. Returns 0 or -ENOMEM. */
 int adhoc_start(const struct options *options, struct event_base *base, struct groups *groups,
 	struct handlers *handlers, struct adhoc **ret);
 

@@ -108,9 +108,7 @@ static bool is_ignored(int number)
  * has it ignored. */
 static event_callback_fn callback_of_hangup(const struct signals_setup *setup)
 {
-	return !setup->is_adhoc      ? on_reload_signal
-	       : is_ignored(SIGHUP) ? NULL
-				    : on_stop_signal;
+	return !setup->is_adhoc ? on_reload_signal : is_ignored(SIGHUP) ? NULL : on_stop_signal;
 }
 
 int signals_new(const struct signals_setup *setup, struct signals **ret)

@@ -1,5 +1,5 @@
-/* What signals ask of the daemon: SIGTERM and SIGINT end the loop, SIGHUP reloads (or ends it, too), SIGUSR1 begins
- * new files, and after SIGCHLD orphans are reaped. */
+/* What signals ask of the daemon: SIGTERM and SIGINT end the loop, SIGHUP reloads (or ends it,
+ * too), SIGUSR1 begins new files, and after SIGCHLD orphans are reaped. */
 #pragma once
 
 #include <stdbool.h>

@@ -108,8 +108,7 @@ int outgoing_explain_no_route(const struct config_group *config, int r, char why
 	const char *hint =
 		config->address.family == AF_INET
 			? ", or add a multicast route (ip route add 224.0.0.0/4 dev IFACE)"
-			: ", or add a multicast route (ip -6 route add multicast "
-			  "ff00::/8 table local dev IFACE)";
+			: ", or add a multicast route (ip -6 route add " ROUTE_MULTICAST6 "IFACE)";
 
 	if (route_explain_refusal(&config->address, r, why) < 0)
 		return r;

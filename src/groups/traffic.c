@@ -109,7 +109,8 @@ int group_explain(
 
 	if (way && way->failure < 0)
 		return because(why, r, "%s", way->error ? way->error : strerror(-r));
-	if (!interface && explain_route(group->config, r, why) < 0)
+	if (interface ? route_explain_missing(&group->config->address, interface, r, why) < 0
+		      : explain_route(group->config, r, why) < 0)
 		return r;
 	switch (-r) {
 	case ENETUNREACH:

@@ -346,12 +346,15 @@ static enum drop_reason refused_reason(int r)
 static const char *refused_hint(
 	const struct forward *forward, int r, char route[static WHY_MAX + 2])
 {
-	if (!forward->interface &&
-		route_explain_refusal(&forward->options.way.to, r, route + 2) < 0)
+	const struct address *to = &forward->options.way.to;
+	const char *interface = forward->interface ? forward->socket.interface : NULL;
+
+	if (interface ? route_explain_missing(to, interface, r, route + 2) < 0
+		      : route_explain_refusal(to, r, route + 2) < 0)
 		return memcpy(route, "; ", 2);
 	if (r == -EPERM)
 		return "; a firewall on this host refuses it";
-	if (r == -ENETUNREACH && forward->interface)
+	if (r == -ENETUNREACH && interface)
 		return "; the interface is down, or has no route to there";
 	return r == -ENETUNREACH ? "; there is no route to there, set interface or add one" : "";
 }

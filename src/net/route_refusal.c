@@ -1,8 +1,10 @@
 #include "net/route_refusal.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <stddef.h>
 
+#include "net/interface.h"
 #include "net/rtnetlink.h"
 
 /* What the kernel says for each type of such a route (fib_props[] in its net/ipv4/fib_semantics.c,
@@ -38,4 +40,16 @@ int route_explain_refusal(const struct address *to, int r, char why[static WHY_M
 		"the route to %s is %s: ip route get %s; delete it with ip route del, or name the "
 		"interface to send on",
 		string, refusal, string);
+}
+
+int route_explain_missing(
+	const struct address *to, const char *interface, int r, char why[static WHY_MAX])
+{
+	/* Of one that is down, all routes have gone. */
+	if (r != -ENETUNREACH || to->family != AF_INET6 || !address_is_multicast(to) ||
+		!interface_has_carrier(if_nametoindex(interface)))
+		return 0;
+	return because(why, r,
+		"%s has no multicast route of IPv6: ip -6 route add " ROUTE_MULTICAST6 "%s",
+		interface, interface);
 }

@@ -242,6 +242,49 @@ def test_a_group_names_the_route_that_leads_to_an_interface_without_an_address(t
         assert why in ctl(host, "-s", str(tmp_path / "sock"), "send", "g", "x", status=1)
 
 
+ROUTE = "multicast ff00::/8 table local dev lo"
+
+
+@pytest.fixture
+def on_lo(net, tmp_path):
+    """The control socket of a daemon that sends IPv6 by lo, for which the kernel makes no multicast route."""
+    path = tmp_path / "sock"
+    (tmp_path / "mcastd.conf").write_text(f'''
+        control: {{ socket = "{path}"; }};
+        groups: {{ g: {{ address = "{GROUP[6]}"; port = 5704; interfaces = ["lo"]; }};
+                   in: {{ address = "{GROUP[4]}"; port = 5704; interfaces = ["eth0"]; handlers = ["out"]; }}; }};
+        handlers: {{ out: {{ type = "udp"; address = "{GROUP[6]}"; port = 5705; interface = "lo"; }}; }};''')
+    with process(net.host, MCASTD, "-c", str(tmp_path / "mcastd.conf"), stderr=subprocess.DEVNULL):
+        wait_until(lambda: path.exists() and has_membership(net.host, GROUP[4]), "the daemon to have joined")
+        yield str(path)
+    if net.host.has_route("lo"):
+        net.host.run("ip", "-6", "route", "del", *ROUTE.split())
+
+
+@pytest.mark.parametrize("to", ["g", TARGET[6] + "%lo"])
+def test_an_interface_without_a_multicast_route_is_told_the_command(net, on_lo, to):
+    errors = ctl(net.host, "-s", on_lo, "send", to, "x", status=1)
+    assert errors.endswith(f"send: lo has no multicast route of IPv6: ip -6 route add {ROUTE}\n")
+    net.host.run("ip", "-6", "route", "add", *ROUTE.split())
+    ctl(net.host, "-s", on_lo, "send", to, "x")
+
+
+def test_a_handler_that_sends_by_such_an_interface_is_told_it_too(net, on_lo):
+    def error():
+        send(net.peer, b"x", GROUP[4], 5704)
+        return json.loads(ctl(net.host, "-s", on_lo, "--json", "handlers", "out"))["handlers"][0]["error"]
+
+    assert f"; lo has no multicast route of IPv6: ip -6 route add {ROUTE}" in wait_until(error, "the error")
+
+
+def test_doctor_names_the_command_for_a_missing_multicast_route(net):
+    with net.host:
+        out = subprocess.run([MCASTCTL, "doctor", "--json", "--wait", "100ms", "--send", TARGET[6] + "%lo"], env=NO_DAEMON,
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=TIMEOUT).stdout
+    findings = {finding["cause"]: finding["fix"] for finding in json.loads(out)["memberships"][0]["findings"]}
+    assert findings["send-refused"] == [f"ip -6 route add {ROUTE}"]
+
+
 def test_an_address_to_send_from_is_called_as_it_was_given(net):
     words = ctl(net.host, "send", TARGET[4] + "%eth0", "x", "--source", "203.0.113.200", status=1)
     assert "no interface has the --source 203.0.113.200" in words

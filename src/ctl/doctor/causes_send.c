@@ -5,6 +5,7 @@
 #include "ctl/doctor/fixes.h"
 #include "ctl/doctor/rows.h"
 #include "ctl/doctor/signs.h"
+#include "net/route_refusal.h"
 
 static enum certainty certain_if(bool condition)
 {
@@ -243,6 +244,8 @@ void fix_send_refused(const struct evidence *e, struct finding *f)
 		fix_key(e, f, "send_interface = \"NAME\";");
 	else if (e->sending.error == -ENETDOWN)
 		finding_fix(f, "ip link set dev %s up", interface_of(e));
+	else if (e->sending.error == -ENETUNREACH && !is_v4(e))
+		finding_fix(f, "ip -6 route add " ROUTE_MULTICAST6 "%s", interface_of(e));
 }
 
 enum certainty is_send_ttl(const struct evidence *e)
