@@ -30,6 +30,11 @@ struct client {
 	uint64_t patience_ends_ns; /* when to look whether it has read; UINT64_MAX: never */
 };
 
+bool client_was_answered(const struct client *client)
+{
+	return client->answered;
+}
+
 bool client_was_ignored(const struct client *client)
 {
 	return client->unread && !client->answered;

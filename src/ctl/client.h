@@ -47,6 +47,9 @@ void client_end_patience(struct client *client);
 
 void client_close(struct client *client);
 
+/* Whether anything has come. */
+bool client_was_answered(const struct client *client);
+
 /* After -ECONNRESET: whether no daemon has ever read from this connection. */
 bool client_was_ignored(const struct client *client);
 

@@ -66,8 +66,11 @@ static int find_row(const struct parser *parser, int option)
 	return -1;
 }
 
-/* The option that was meant, where one is spelled nearly so. */
-static void suggest_option(const struct parser *parser, const char *word, struct text *text)
+/* A negative number, say, is a word, where -- stands in front. */
+#define BEHIND "; a word that begins with - stands behind --"
+
+/* The option that was meant, where one is spelled nearly so. Returns whether there is. */
+static bool suggest_option(const struct parser *parser, const char *word, struct text *text)
 {
 	struct guess guess = {.word = word};
 
@@ -75,6 +78,7 @@ static void suggest_option(const struct parser *parser, const char *word, struct
 		guess_offer(&guess, parser->rows[i]->name);
 	if (guess.nearest)
 		text_printf(text, " (did you mean --%s?)", guess.nearest);
+	return guess.nearest;
 }
 
 static int refuse_unknown(const struct parser *parser, const char *argument, struct text *error)
@@ -84,7 +88,7 @@ static int refuse_unknown(const struct parser *parser, const char *argument, str
 	bool similar = false;
 
 	if (optopt) {
-		text_printf(error, "there is no option -%c", optopt);
+		text_printf(error, "there is no option -%c" BEHIND, optopt);
 		return -EINVAL;
 	}
 	text_printf(error, "there is no option %.*s", length, argument);
@@ -97,8 +101,8 @@ static int refuse_unknown(const struct parser *parser, const char *argument, str
 	}
 	text_append_string(error, similar ? "?)" : "");
 	word = similar ? NULL : strndup(argument + 2, (size_t)length - 2);
-	if (word)
-		suggest_option(parser, word, error);
+	if (word && !suggest_option(parser, word, error))
+		text_append_string(error, BEHIND);
 	return -EINVAL;
 }
 

@@ -11,6 +11,7 @@
 #include "base/io.h"
 #include "base/json.h"
 #include "base/words.h"
+#include "config/config.h"
 #include "ctl/human.h"
 #include "ctl/json.h"
 
@@ -146,6 +147,21 @@ static int explain_missing(const struct session *session)
 		session->socket, unit);
 }
 
+static bool is_socket(const char *path)
+{
+	struct stat status;
+
+	return stat(path, &status) < 0 || S_ISSOCK(status.st_mode);
+}
+
+/* The stream of a group takes what is asked for the length of a datagram, and ends. */
+static bool is_stream_of_group(const char *path)
+{
+	size_t length = strlen(path), end = strlen(STREAM_SUFFIX);
+
+	return length > end && !strcmp(path + length - end, STREAM_SUFFIX);
+}
+
 /* The path, the reason, and the fix. */
 int session_no_daemon(const struct session *session, int error)
 {
@@ -163,7 +179,16 @@ int session_no_daemon(const struct session *session, int error)
 	case ENOENT:
 	case ENOTDIR:
 		return explain_missing(session);
+	case ENAMETOOLONG:
+		return session_fail(session, EXIT_NO_DAEMON,
+			"no mcastd at %s: the path of a socket has at most %d bytes (unix(7))",
+			session->socket, SOCKET_PATH_MAX);
 	case ECONNREFUSED:
+		if (!is_socket(session->socket))
+			return session_fail(session, EXIT_NO_DAEMON,
+				"no mcastd at %s: it is no socket: name that of mcastd with -s "
+				"SOCKET or $MCASTD_SOCKET",
+				session->socket);
 		why = "nobody listens";
 		break;
 	}
@@ -205,8 +230,12 @@ int session_connect(struct session *session)
 
 int session_lost(const struct session *session, int error)
 {
+	bool is_answered = session->client && client_was_answered(session->client);
 	char restart[HINT_MAX];
 
+	if (is_stream_of_group(session->socket) &&
+		(error == -EBADMSG || (error == -ECONNRESET && !is_answered)))
+		return session_no_daemon(session, -EPROTOTYPE);
 	switch (-error) {
 	case ECONNRESET:
 		if (session->client && client_was_ignored(session->client))

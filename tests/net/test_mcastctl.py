@@ -269,11 +269,18 @@ def test_without_a_daemon_it_exits_with_3_and_names_the_socket(tmp_path, command
     assert str(tmp_path / "none") in result.stderr
 
 
-def test_at_a_socket_that_is_no_control_socket_it_exits_with_3(start):
+@pytest.mark.parametrize("name", ["x", "x.stream"])
+def test_at_a_socket_that_is_no_control_socket_it_exits_with_3(start, name):
     daemon = start('groups: { x: { address = "233.252.0.9"; port = 5004; interfaces = ["lo"]; socket = true; }; };')
-    result = subprocess.run([MCASTCTL, "-s", daemon.group_path("x"), "status"], stderr=subprocess.PIPE, text=True)
+    result = subprocess.run([MCASTCTL, "-s", daemon.group_path(name), "status"], stderr=subprocess.PIPE, text=True)
     assert result.returncode == 3
-    assert f"{daemon.group_path('x')}: not a control socket, maybe a group's" in result.stderr
+    assert f"{daemon.group_path(name)}: not a control socket, maybe a group's" in result.stderr
+
+
+def test_what_cannot_be_a_socket_is_told_so(tmp_path):
+    for path, why in ((tmp_path, "it is no socket: name that of mcastd"), ("/tmp/" + "x" * 103, "the path of a socket has at most 107 bytes")):
+        result = subprocess.run([MCASTCTL, "-s", str(path), "status"], stderr=subprocess.PIPE, text=True)
+        assert (result.returncode, why in result.stderr, "start mcastd" in result.stderr) == (3, True, False), result.stderr
 
 
 @pytest.mark.parametrize("command, takes", [("send", True), ("tail", True), ("replay", True), ("join", True), ("doctor", True),
