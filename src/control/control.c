@@ -40,7 +40,7 @@ static void turn_away(struct control *control, int fd, uid_t uid, int r)
 	listener_close(control->listener, fd);
 	if (log_limit_pass(&control->limit))
 		log_warning("control socket: refusing a connection of uid %u, which has %u: %s",
-			(unsigned)uid, own, slot_explain(r));
+			(unsigned)uid, own, slot_explain(&control->clients.slots, r));
 }
 
 static void on_accept(int fd, void *argument)

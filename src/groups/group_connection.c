@@ -483,7 +483,8 @@ static bool open_or_refuse(
 	log_warning("group %s: refusing a program of uid %u at its socket, which has %u "
 		    "connections: %s",
 		programs->group->config->name, (unsigned)uid,
-		users_count(programs->group->context->users, uid), slot_explain(r));
+		users_count(programs->group->context->users, uid),
+		slot_explain(&programs->slots, r));
 	return false;
 }
 

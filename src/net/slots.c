@@ -163,10 +163,11 @@ int slot_keep(struct slot *slot, struct slots *slots, struct users *users, uid_t
 	return r;
 }
 
-const char *slot_explain(int r)
+const char *slot_explain(const struct slots *slots, int r)
 {
-	return r == -EMFILE ? "descriptors are short; " DESCRIPTORS_FIX
-			    : "the other slots are for other users";
+	return r == -EMFILE                 ? "descriptors are short; " DESCRIPTORS_FIX
+	       : slots->taken >= slots->max ? "all slots are taken"
+					    : "the other slots are for other users";
 }
 
 int slot_move(struct slot *slot, struct slots *to)

@@ -43,7 +43,7 @@ int slot_take(struct slot *slot, struct slots *slots, struct users *users, uid_t
 int slot_keep(struct slot *slot, struct slots *slots, struct users *users, uid_t uid, int fd);
 
 /* Why slot_take() has returned this, -EUSERS or -EMFILE, and how to fix it: for the log. */
-const char *slot_explain(int r);
+const char *slot_explain(const struct slots *slots, int r);
 
 /* Moves a connection that stays to other slots, whether one is free or not. Returns 0; or -ENOMEM,
  * and then it has none. */

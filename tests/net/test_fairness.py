@@ -18,7 +18,8 @@ from harness.strangers import as_stranger, skip_without_strangers, stranger
 from harness.waiting import wait_until
 
 CONFIG = """
-groups: { g: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; receive_buffer = "8M"; socket = true; socket_mode = "0666"; }; };
+groups: { g: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; receive_buffer = "8M"; socket = true; socket_mode = "0666"; };
+          full: { address = "233.252.0.2"; port = 5004; interfaces = ["eth0"]; socket = true; }; };
 """
 
 # What a sanitizer keeps of freed memory would say nothing about the daemon.
@@ -141,6 +142,16 @@ sys.stdin.read()
         greedy.stdin.flush()
         assert int(greedy.stdout.readline()) == 504
     assert "refusing a program of uid 65534 at its socket" in daemon.log()
+
+
+def test_who_has_all_connections_of_a_group_is_not_told_of_other_users(daemon):
+    """Root may have all of them."""
+    with ExitStack() as stack:
+        programs = [stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)) for _ in range(1025)]
+        for program in programs:
+            program.connect(daemon.group_path("full"))
+        wait_until(lambda: "group full: refusing a program of uid 0" in daemon.log(), "the last one to be refused")
+    assert "connections: all slots are taken\n" in daemon.log()
 
 
 def send_to_group(daemon, own):
