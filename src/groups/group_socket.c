@@ -106,6 +106,14 @@ int group_socket_check(const struct config_group *config, const char *path,
 	return r;
 }
 
+bool group_socket_is_removed(const struct group_socket *socket)
+{
+	for (size_t i = 0; socket && i < DOORS; i++)
+		if (socket->doors[i].listener && !listener_has_file(socket->doors[i].listener))
+			return true;
+	return false;
+}
+
 unsigned group_socket_doors(const char *path, const struct group_socket *replaced)
 {
 	char name[SOCKET_FILE_PATH_MAX];
@@ -205,6 +213,20 @@ static void inherit(struct door *door, struct door *from)
 			group->config->name, group->config->name, door->kind->suffix, strerror(-r));
 }
 
+/* Somebody had removed the file: there is a new socket. The fd store knows both by one name, so
+ * that the old one is forgotten before the new one is stored. */
+static void succeed(const struct door *door, struct door *from)
+{
+	const struct group_context *context = door->socket->programs.group->context;
+	const char *group = door->socket->programs.group->config->name;
+
+	log_notice("group %s: its socket %s%s was removed by somebody, and is there again", group,
+		group, door->kind->suffix);
+	if (from->is_stored)
+		store_remove(context->store, STORE_SOCKETS, from->stored_name);
+	from->is_stored = false;
+}
+
 void group_socket_begin(struct group_socket *socket, struct group_socket *replaced)
 {
 	if (!socket)
@@ -214,6 +236,8 @@ void group_socket_begin(struct group_socket *socket, struct group_socket *replac
 
 		if (door->is_inherited)
 			inherit(door, &replaced->doors[i]);
+		else if (door->listener && replaced && replaced->doors[i].listener)
+			succeed(door, &replaced->doors[i]);
 		if (!door->listener)
 			continue;
 		if (!door->is_stored)

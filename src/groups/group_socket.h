@@ -21,6 +21,10 @@ void group_sockets_sweep(const char *run_directory);
 int group_socket_check(const struct config_group *config, const char *path,
 	const struct group_socket *replaced, pid_t running, char why[static WHY_MAX]);
 
+/* Whether somebody has removed or replaced one of its files: programs that connect would not find
+ * it. Accepts NULL. */
+bool group_socket_is_removed(const struct group_socket *socket);
+
 /* How many sockets group_socket_new() would open at path. */
 unsigned group_socket_doors(const char *path, const struct group_socket *replaced);
 

@@ -47,13 +47,15 @@ struct groups_plan {
 	size_t place; /* in running, of the next one */
 };
 
-/* Whether the group can stay as it is: it wants the same, from the same handlers. */
+/* Whether the group can stay as it is: it wants the same, from the same handlers, and the files of
+ * its sockets are there. */
 static bool is_unchanged(const struct groups_plan *plan, const struct group *running,
 	const struct config_group *wanted)
 {
 	const struct handlers_plan *handlers = plan->handlers;
 
-	if (!config_group_equal(running->config, wanted))
+	if (!config_group_equal(running->config, wanted) ||
+		group_socket_is_removed(running->socket))
 		return false;
 	if (wanted->inputs.count && plan->wanted->import_port != plan->context->import_port)
 		return false;

@@ -175,9 +175,14 @@ void listener_begin(struct listener *listener, void *argument)
 	resume_accepting(listener);
 }
 
+bool listener_has_file(const struct listener *listener)
+{
+	return socket_file_is_there(&listener->file);
+}
+
 bool listener_is_at(const struct listener *listener, const char *path)
 {
-	return !strcmp(listener->file.path, path) && socket_file_is_there(&listener->file);
+	return !strcmp(listener->file.path, path) && listener_has_file(listener);
 }
 
 int listener_permit(const struct listener *listener, mode_t mode, gid_t group)

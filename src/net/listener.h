@@ -41,7 +41,10 @@ int listener_new(struct event_base *base, const struct listener_options *options
 /* Begins to accept, with this argument of accept, or goes on with another one. */
 void listener_begin(struct listener *listener, void *argument);
 
-/* Whether its socket file is at this path, and still the one that was made. */
+/* Whether its socket file is still the one that was made. */
+bool listener_has_file(const struct listener *listener);
+
+/* The same, and it is at this path. */
 bool listener_is_at(const struct listener *listener, const char *path);
 
 /* Changes who may connect, as socket_file_permit(). */

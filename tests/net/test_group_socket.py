@@ -329,16 +329,19 @@ def test_a_reload_changes_the_permissions_of_the_files_that_are_there(start):
     assert [os.stat(file).st_ino for file in files] == before
 
 
-def test_a_file_that_somebody_removed_is_there_again_after_a_reload_that_changes_its_group(start):
+@pytest.mark.parametrize("change", ["ttl = 2;", ""], ids=["group", "nothing"])
+def test_a_file_that_somebody_removed_is_there_again_after_a_reload(start, change):
+    """Whatever the reload changes."""
     config = """groups: { a: { address = "233.252.0.9"; port = 5004; interfaces = ["lo"]; socket = true; %s }; };"""
     daemon = start(config % "")
     with member(daemon, "a") as before:
         os.remove(daemon.group_path("a"))
-        daemon.write_config(config % "ttl = 2;")
+        daemon.write_config(config % change)
         daemon.ctl("reload")
         with member(daemon, "a") as after:
             before.send(b"to both")
             assert after.recv(10) == before.recv(10) == b"to both"
+    assert "group a: its socket a was removed by somebody, and is there again\n" in daemon.log()
 
 
 def test_a_reload_that_fails_leaves_no_file_of_a_new_group(start):

@@ -185,6 +185,19 @@ def test_the_watchdog_is_told_again_when_there_is_room_again(start, full, monkey
     wait_until(lambda: full.read_all() or len(full.stored) == 2, "the counters and the socket to be stored")
 
 
+def test_the_socket_that_takes_the_place_of_a_removed_one_is_stored(start, manager):
+    """Both have one name in the fd store."""
+    daemon = start("""groups: { a: { address = "233.252.0.1"; port = 5001; interfaces = ["eth0"]; socket = true; }; };""")
+    wait_until(lambda: len(stored_names(manager)) == 4, "the sockets and the counters to be stored")
+    before = stored_names(manager)
+    os.remove(daemon.group_path("a"))
+    manager.told.clear()
+    daemon.ctl("reload")
+    wait_until(lambda: manager.read_all() or manager.told_of("READY"), "the end of the reload")
+    wait_until(lambda: stored_names(manager) == before, "the new socket to be stored")
+    assert len(manager.stored) == 4
+
+
 def test_what_could_not_be_stored_is_received_before_the_stop(start, full, net):
     assert_all_is_received_before_the_stop(start(config(NEWS)), net)
 
