@@ -380,6 +380,17 @@ static int refuse(int r, const char *part)
 	return r;
 }
 
+/* They are a file in memory, of a size that is not used at once. */
+static int refuse_counters(int r)
+{
+	if (r != -EFBIG)
+		return refuse(r, "the memory of the counters");
+	log_error("cannot start: the memory of the counters: %s; raise the limit on the size of "
+		  "files to %zuM (LimitFSIZE=, ulimit -f)",
+		strerror(-r), COUNTERS_MEMORY >> 20);
+	return r;
+}
+
 /* By netlink, which a sandbox may refuse: seccomp(2) with EPERM or EACCES, RestrictAddressFamilies=
  * of systemd.exec(5) with EAFNOSUPPORT. */
 static int refuse_links(int r)
@@ -413,7 +424,7 @@ static int make_service(struct daemon *daemon)
 		return refuse(r, "the sockets that systemd passes");
 	r = open_counters(daemon);
 	r = r < 0 ? r : count_start(daemon);
-	return r < 0 ? refuse(r, "the memory of the counters") : 0;
+	return r < 0 ? refuse_counters(r) : 0;
 }
 
 /* What the log tells people to run reaches this daemon, and no other one. */

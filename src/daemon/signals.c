@@ -95,6 +95,8 @@ void signals_hold(bool hold)
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGUSR1);
 	sigprocmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+	/* Writing beyond the limit on the size of files (RLIMIT_FSIZE) returns an error. */
+	signal(SIGXFSZ, SIG_IGN);
 }
 
 static bool is_ignored(int number)

@@ -8,7 +8,7 @@
 #include "handlers/handlers.h"
 
 /* Blocks the signals that would end a daemon that does not handle them yet; signals_new() unblocks
- * them. */
+ * them. Ignores the one of the limit on the size of files. */
 void signals_hold(bool hold);
 
 struct signals;

@@ -24,9 +24,6 @@
 /* Bytes of a record, with its key. */
 #define RECORD_MAX (64 * PAGE_SIZE)
 
-/* Of the file, for a million groups. Pages take memory only once they are used. */
-#define MEMORY_SIZE ((size_t)256 << 20)
-
 struct head {
 	char magic[8];
 	uint64_t version; /* of the structure of pages; records have their own layout */
@@ -110,7 +107,7 @@ static int add_page(struct counters *counters, size_t record_size, struct record
 	struct page *page = (struct page *)(counters->memory + counters->used);
 	size_t size = page_size(record_size);
 
-	if (size > MEMORY_SIZE - counters->used)
+	if (size > COUNTERS_MEMORY - counters->used)
 		return -ENOMEM;
 	counters->used += size;
 	page->record_size = record_size;
@@ -152,14 +149,14 @@ static int read_all(struct counters *counters)
 	if (memcmp(counters->memory, &head, sizeof(head)))
 		return -EPROTO;
 	counters->used = PAGE_SIZE;
-	while (counters->used < MEMORY_SIZE) {
+	while (counters->used < COUNTERS_MEMORY) {
 		struct page *page = (struct page *)(counters->memory + counters->used);
 
 		if (!page->record_size)
 			break;
 		if (page->record_size < sizeof(struct record) + sizeof(void *) ||
 			page->record_size > RECORD_MAX || page->record_size % sizeof(uint64_t) ||
-			page_size(page->record_size) > MEMORY_SIZE - counters->used)
+			page_size(page->record_size) > COUNTERS_MEMORY - counters->used)
 			return -EPROTO;
 		if (read_page(counters, page) < 0)
 			return -ENOMEM;
@@ -173,9 +170,9 @@ static int read_all(struct counters *counters)
 
 static int map(struct counters *counters, bool is_new)
 {
-	if (counters->fd < 0 || ftruncate(counters->fd, MEMORY_SIZE) < 0)
+	if (counters->fd < 0 || ftruncate(counters->fd, COUNTERS_MEMORY) < 0)
 		return -errno;
-	counters->memory = mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE,
+	counters->memory = mmap(NULL, COUNTERS_MEMORY, PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_NORESERVE, counters->fd, 0);
 	if (counters->memory == MAP_FAILED) {
 		counters->memory = NULL;
@@ -209,7 +206,7 @@ void counters_free(struct counters *counters)
 	if (!counters)
 		return;
 	if (counters->memory)
-		munmap(counters->memory, MEMORY_SIZE);
+		munmap(counters->memory, COUNTERS_MEMORY);
 	closep(&counters->fd);
 	pthread_mutex_destroy(&counters->lock);
 	free(counters->restored.items);

@@ -20,8 +20,12 @@ struct counters;
 	}                                                                          \
 	struct name
 
+/* Bytes of the file, for a million groups. Pages take memory only once they are used. */
+#define COUNTERS_MEMORY ((size_t)256 << 20)
+
 /* Opens the memory of an earlier run, and takes over fd; or new memory with -1. Returns 0, -EPROTO
- * if fd is something else, or another negative errno. */
+ * if fd is something else, -EFBIG if the limit on the size of files is too low, or another negative
+ * errno. */
 int counters_open(int fd, struct counters **ret);
 
 /* Unmaps it. The records remain for whoever holds the descriptor. Accepts NULL. */

@@ -171,3 +171,14 @@ def test_a_start_without_enough_descriptors_says_what_failed(net, tmp_path):
         # libevent's own warnings are not the daemon's.
         assert [line for line in log if "[warn]" not in line], (limit, log)
     assert started and limit > 10
+
+
+@pytest.mark.parametrize("arguments", [("-c",), ("--check", "-c"), ("233.252.0.1:5004%lo",)], ids=["start", "check", "target"])
+def test_a_start_with_a_low_limit_on_the_size_of_files_says_which_to_raise(tmp_path, arguments):
+    """The counters are a file in memory; the signal of that limit ends a process without a word."""
+    (tmp_path / "mcastd.conf").write_text(f'control: {{ socket = "{tmp_path}/sock"; }}; run_directory = "{tmp_path}/run";')
+    path = [str(tmp_path / "mcastd.conf")] if arguments[-1] == "-c" else []
+    result = subprocess.run(["prlimit", "--fsize=1048576", MCASTD, *arguments, *path], stdin=subprocess.DEVNULL, capture_output=True,
+                            text=True, timeout=TIMEOUT)
+    assert result.returncode == (78 if "--check" in arguments else 1)
+    assert "File too large; raise the limit on the size of files to 256M (LimitFSIZE=, ulimit -f)\n" in result.stderr + result.stdout
