@@ -17,9 +17,6 @@ struct place {
 };
 
 #define EVENTS_GROUP "events" /* no other group may have the name */
-#define SOCKET_PATH_MAX 107 /* room in sun_path, unix(7) */
-/* Of a group's second socket, after the name: in the configuration, no name has a dot. */
-#define STREAM_SUFFIX ".stream"
 
 /* While files are read: the line of a key (0: it is absent), and whether its value was refused, so
  * that no later check judges it. One for each row of the schema. */

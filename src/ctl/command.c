@@ -67,7 +67,7 @@ static int find_row(const struct parser *parser, int option)
 }
 
 /* A negative number, say, is a word, where -- stands in front. */
-#define BEHIND "; a word that begins with - stands behind --"
+#define BEHIND "; put -- before a word that begins with -"
 
 /* The option that was meant, where one is spelled nearly so. Returns whether there is. */
 static bool suggest_option(const struct parser *parser, const char *word, struct text *text)

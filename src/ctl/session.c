@@ -13,11 +13,7 @@
 #include "base/words.h"
 #include "ctl/human.h"
 #include "ctl/json.h"
-
-/* Of the socket of a group that is a stream, and of any path: as config/config.h has them, which is
- * not for mcastctl. */
-#define STREAM_SUFFIX ".stream"
-#define SOCKET_PATH_MAX 107
+#include "net/target.h"
 
 #define START "start mcastd, or name its socket with -s SOCKET or $MCASTD_SOCKET"
 

@@ -93,7 +93,7 @@ struct daemon {
 	struct events *events;
 	bool adopts; /* what programs leave behind */
 	bool has_failed; /* the loop cannot go on */
-	char *doctor; /* as in struct groups_setup; NULL: that of the usual socket */
+	char *mcastctl; /* as in struct groups_setup; NULL: that of the usual socket */
 	struct adhoc *adhoc; /* NULL: no targets on the command line */
 	pid_t running; /* of daemon_try() */
 	char status[STATUS_MAX]; /* as last sent to systemd */
@@ -314,8 +314,6 @@ static int open_control(struct daemon *daemon, const struct config *config)
 	if (!daemon->options->configuration)
 		return 0; /* several may run */
 	fd = store_listening(daemon->store, CONTROL_NAME);
-	if (fd >= 0)
-		socket_file_path(fd, daemon->listening);
 	r = fd < 0 ? identity_raise_for(path, why) : 0;
 	if (r >= 0)
 		r = control_new(daemon->base, &daemon->backend, path, fd < 0 ? 0 : fd, why,
@@ -428,15 +426,21 @@ static int make_service(struct daemon *daemon)
 }
 
 /* What the log tells people to run reaches this daemon, and no other one. */
-static int make_doctor(struct daemon *daemon, const struct config *config)
+static int name_mcastctl(struct daemon *daemon, const struct config *config)
 {
-	const char *socket = config->control_socket;
+	const char *socket = config->control_socket, *quote;
+	int fd = store_peek(daemon->store, CONTROL_NAME);
 
-	if (!daemon->options->configuration || !strcmp(socket, CONTROL_SOCKET_DEFAULT))
+	if (!daemon->options->configuration)
 		return 0;
-	if (asprintf(&daemon->doctor, "mcastctl -s %s doctor", socket) >= 0)
+	if (fd >= 0 && socket_file_path(fd, daemon->listening) >= 0)
+		socket = daemon->listening;
+	if (!strcmp(socket, CONTROL_SOCKET_DEFAULT))
 		return 0;
-	daemon->doctor = NULL;
+	quote = strpbrk(socket, " \t\"\\$`&;|<>()*?[]{}~#!") ? "'" : "";
+	if (asprintf(&daemon->mcastctl, "mcastctl -s %s%s%s", quote, socket, quote) >= 0)
+		return 0;
+	daemon->mcastctl = NULL;
 	return refuse(-ENOMEM, "the lines of the log");
 }
 
@@ -458,7 +462,7 @@ static int make_groups(struct daemon *daemon)
 		.guard = daemon->guard,
 		.receive_only = !daemon->options->configuration,
 		.running = daemon->running,
-		.doctor = daemon->doctor,
+		.mcastctl = daemon->mcastctl,
 		.changed = on_followed,
 		.argument = daemon});
 	if (!daemon->groups)
@@ -512,7 +516,7 @@ static int make_parts(struct daemon *daemon, const struct config *config)
 	r = link_monitor_new(daemon->base, on_links_changed, daemon, &daemon->links);
 	if (r < 0)
 		return refuse_links(r);
-	r = make_doctor(daemon, config);
+	r = name_mcastctl(daemon, config);
 	r = r < 0 ? r : make_groups(daemon);
 	if (r < 0)
 		return r;
@@ -709,7 +713,7 @@ int daemon_stop(struct daemon *daemon)
 	counters_free(daemon->counters);
 	loop_guard_free(daemon->guard);
 	spoof_free(daemon->spoof);
-	free(daemon->doctor);
+	free(daemon->mcastctl);
 	free(daemon);
 	return status;
 }

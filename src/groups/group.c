@@ -186,13 +186,14 @@ static int want(void *argument, const char *interface)
 	return 0;
 }
 
-/* A pattern that matched nothing, or an address that no interface had. */
-static bool was_interface(const struct membership *membership)
+/* Whether it waited for an interface under another name: a pattern that matched nothing, or an
+ * address or alternative name that an interface has now. */
+static bool was_alias(const struct membership *membership, const struct interface_list *interfaces)
 {
-	struct address address;
+	const struct interface *interface = interface_find(interfaces, membership->interface);
 
-	return !interface_is_glob(membership->interface) &&
-	       address_parse(membership->interface, &address) < 0;
+	return interface_is_glob(membership->interface) ||
+	       (interface && strcmp(interface->name, membership->interface) != 0);
 }
 
 /* What was no interface is not left: what it means now has memberships. */
@@ -201,7 +202,7 @@ static void leave_unwanted(struct group *group, const struct interface_list *int
 	const struct membership *membership = group->memberships.items[i];
 	char why[WHY_MAX];
 
-	if (group->is_settled && was_interface(membership))
+	if (group->is_settled && !was_alias(membership, interfaces))
 		membership_tell_left(membership, obstacle_explain_left(group->config,
 							 membership->interface, interfaces, why));
 	remove_membership(group, i);

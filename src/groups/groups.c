@@ -132,7 +132,7 @@ struct groups *groups_new(const struct groups_setup *setup)
 {
 	struct groups *groups = calloc(1, sizeof(*groups));
 	struct event_base *base = setup->base;
-	const char *doctor = setup->doctor ? setup->doctor : "mcastctl doctor";
+	const char *mcastctl = setup->mcastctl ? setup->mcastctl : "mcastctl";
 	struct group_context *context;
 	struct uncounted uncounted = {0};
 	struct arena_memory *memory;
@@ -162,8 +162,8 @@ struct groups *groups_new(const struct groups_setup *setup)
 		.guard = setup->guard,
 		.counters = setup->counters,
 		.store = setup->store,
-		.transitions = transitions_new(doctor),
-		.doctor = doctor,
+		.transitions = transitions_new(mcastctl),
+		.mcastctl = mcastctl,
 		.look = look,
 		.uncounted = uncounted,
 		.forgotten = &groups->forgotten,

@@ -35,8 +35,8 @@ struct groups_setup {
 	bool receive_only; /* there are no sockets to send from */
 	pid_t running; /* for a check: the daemon that runs, whose sockets are not in the way; else
 			  0 */
-	const char *doctor; /* the command that asks this daemon why nothing arrives; NULL: that
-			       without the name of a socket */
+	const char *mcastctl; /* the beginning of a command that asks this daemon; NULL: that
+				 without the name of a socket */
 	/* The groups have followed a change of the links. */
 	void (*changed)(void *argument);
 	void *argument;

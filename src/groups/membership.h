@@ -76,7 +76,7 @@ struct group_context {
 	struct restored restored;
 	pid_t running; /* as in struct groups_setup */
 	struct uncounted uncounted; /* until the start is over */
-	const char *doctor; /* the command that finds out why nothing arrives, without the group */
+	const char *mcastctl; /* the beginning of a command that asks this daemon */
 	uint16_t import_port; /* that what comes in is sent from; 0: none */
 	bool is_changing; /* a reload goes on: a port may be another group's until its end */
 	bool receive_only; /* nothing can be sent: there is neither a control socket nor a group's

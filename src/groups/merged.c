@@ -31,7 +31,7 @@ static void tell(struct merge_leg *leg, bool is_silent, const char *what, const 
 {
 	const struct merged *merged = leg->merged;
 	const char *name = merged->group->config->name;
-	char text[WHY_MAX];
+	char text[512];
 
 	if (leg->is_silent == is_silent)
 		return;
@@ -39,8 +39,8 @@ static void tell(struct merge_leg *leg, bool is_silent, const char *what, const 
 	if (is_silent)
 		snprintf(text, sizeof(text),
 			"group %s: its leg %s is silent, while others bring datagrams; to find out "
-			"why: %s %s",
-			name, merge_leg_name(leg), merged->group->context->doctor,
+			"why: %s doctor %s",
+			name, merge_leg_name(leg), merged->group->context->mcastctl,
 			merge_leg_name(leg));
 	else
 		snprintf(text, sizeof(text), "group %s: its leg %s %s", name, merge_leg_name(leg),

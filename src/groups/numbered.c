@@ -90,6 +90,7 @@ int numbered_init(struct numbered *numbered, struct counters *counters,
 	if (!numbered->counters)
 		return -ENOMEM;
 	settle(numbered, group);
+	numbered->is_settled = numbered->counters->numbered; /* by an earlier run */
 	return 0;
 }
 
@@ -124,6 +125,10 @@ void numbered_inherit(
 {
 	bool is_shared = numbered->counters && numbered->counters == from->counters;
 
+	if (numbered_goes_on(numbered, from)) {
+		numbered->is_settled = from->is_settled;
+		numbered->doubtful = from->doubtful;
+	}
 	numbered->shares_counters = false;
 	from->shares_counters = is_shared;
 	if (is_shared && counts_same(numbered, from))
@@ -243,10 +248,11 @@ static void doubt_format(struct group *group, uint64_t numbered, unsigned unnumb
 	own->doubtful += unnumbered;
 	own->is_settled = numbered || own->doubtful >= DOUBTFUL_MAX;
 	if (!numbered && own->is_settled)
-		log_warning("group %s: none of the first %u datagrams has a number as sequence = "
-			    "\"%s\" says, and what is lost is not seen; to see what they begin "
-			    "with: mcastctl tail %s --format hex",
-			config->name, own->doubtful, config->sequence, config->name);
+		log_warning("group %s: none of the first %u datagrams is numbered as sequence = "
+			    "\"%s\" says, so that no loss is seen; to see what they begin with: "
+			    "%s tail %s --format hex",
+			config->name, own->doubtful, config->sequence, group->context->mcastctl,
+			config->name);
 }
 
 void numbered_add_merged(struct group *group, const struct sequence_counts *now,

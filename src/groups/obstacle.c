@@ -78,12 +78,8 @@ const char *obstacle_explain_left(const struct config_group *config, const char 
 			  !address_is_everyone(&config->address);
 	char string[INET6_ADDRSTRLEN];
 
-	if (!interface)
+	if (!interface || strcmp(interface->name, name))
 		return "the interface is gone";
-	if (strcmp(interface->name, name) != 0) {
-		snprintf(why, WHY_MAX, "%s has this name now", interface->name);
-		return why;
-	}
 	master = interface->port_of ? interface_by_index(interfaces, interface->port_of) : NULL;
 	if (interface->port_of)
 		snprintf(why, WHY_MAX, "it is a port of the %s %s", interface->port_kind,

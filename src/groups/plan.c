@@ -47,15 +47,13 @@ struct groups_plan {
 	size_t place; /* in running, of the next one */
 };
 
-/* Whether the group can stay as it is: it wants the same, from the same handlers, and the files of
- * its sockets are there. */
+/* Whether the group can stay as it is: it wants the same, from the same handlers. */
 static bool is_unchanged(const struct groups_plan *plan, const struct group *running,
 	const struct config_group *wanted)
 {
 	const struct handlers_plan *handlers = plan->handlers;
 
-	if (!config_group_equal(running->config, wanted) ||
-		group_socket_is_removed(running->socket))
+	if (!config_group_equal(running->config, wanted))
 		return false;
 	if (wanted->inputs.count && plan->wanted->import_port != plan->context->import_port)
 		return false;
@@ -175,23 +173,38 @@ static int make_group(struct groups_plan *plan, const struct config_group *wante
 	return 0;
 }
 
-/* Plans one name: the running group where nothing changed, else a new one. */
+/* A group that can stay is no reason to refuse what else changes. */
+static int keep_running(const struct groups_plan *plan, struct planned *planned, const char *why)
+{
+	planned->group = planned->running;
+	if (!plan->dry_run)
+		log_warning("group %s: its socket was removed by somebody, and cannot be made "
+			    "again: %s",
+			planned->running->config->name, why);
+	return 0;
+}
+
+/* Plans one name: the running group where nothing changed and the files of its sockets are there,
+ * else a new one. */
 static int plan_group(struct groups_plan *plan, const struct config_group *wanted, bool is_joined,
 	struct planned *planned, struct errors *errors)
 {
 	struct subject subject = group_subject(wanted);
+	bool may_stay = planned->running && is_unchanged(plan, planned->running, wanted);
 	char why[WHY_MAX];
 	int r;
 
 	planned->group = planned->running;
 	planned->config = is_joined ? NULL : wanted;
-	if (planned->running && is_unchanged(plan, planned->running, wanted))
+	if (may_stay && !group_socket_is_removed(planned->running->socket))
 		return 0;
 	r = make_group(plan, wanted, planned->running, why, &planned->group);
 	if (r >= 0 && is_joined && (r = group_own_config(planned->group)) < 0) {
 		group_free(take(planned->group));
 		because(why, r, "out of memory");
 	}
+	if (r < 0 && may_stay)
+		return keep_running(plan, planned, why);
 	/* One line for all that find no descriptor. */
 	if (r < 0 && (r != -EMFILE || !plan->is_short))
 		config_report(errors, &subject, 0, NULL, "%s", why);

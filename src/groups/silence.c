@@ -68,11 +68,12 @@ static const char *shown_duration(uint64_t ns, char string[static UNIT_STRING_MA
 
 static void begin(struct silences *silences, struct group *group, uint64_t now)
 {
-	char within[UNIT_STRING_MAX], text[WHY_MAX];
+	char within[UNIT_STRING_MAX], text[512];
 
-	snprintf(text, sizeof(text), "group %s: silent: no datagram for %s; to find out why: %s %s",
+	snprintf(text, sizeof(text),
+		"group %s: silent: no datagram for %s; to find out why: %s doctor %s",
 		group->config->name, shown_duration(group->config->expect_within, within),
-		group->context->doctor, group->config->name);
+		group->context->mcastctl, group->config->name);
 	deadlines_remove(&silences->deadlines, &group->silence.deadline);
 	group->silence.is_silent = true;
 	notice_send(silences->notices, &(struct notice){.kind = NOTICE_SILENCE,

@@ -67,7 +67,7 @@ struct sum {
 };
 
 struct transitions {
-	const char *doctor; /* the command */
+	const char *mcastctl; /* as in struct group_context */
 	unsigned nesting;
 	struct {
 		struct sum *items;
@@ -75,7 +75,7 @@ struct transitions {
 	} sums; /* in the order of the first of each */
 };
 
-static void log_one(enum transition kind, const char *command, const char *group,
+static void log_one(enum transition kind, const char *mcastctl, const char *group,
 	const char *interface, const char *reason)
 {
 	struct log_fields fields = {kinds[kind].message_id, .group = group, .interface = interface};
@@ -84,11 +84,11 @@ static void log_one(enum transition kind, const char *command, const char *group
 	/* Without an explanation in the catalog there are no fields to look it up by. */
 	log_event(kinds[kind].level, fields.message_id ? &fields : &(struct log_fields){0},
 		"group %s: %s %s%s%s%s%s%s%s", group, kinds[kind].one, interface,
-		kinds[kind].separator, reason, doctor ? doctor : "", doctor ? command : "",
-		doctor ? " " : "", doctor ? group : "");
+		kinds[kind].separator, reason, doctor ? doctor : "", doctor ? mcastctl : "",
+		doctor ? " doctor " : "", doctor ? group : "");
 }
 
-static void log_sum(const struct sum *sum, const char *command)
+static void log_sum(const struct sum *sum, const char *mcastctl)
 {
 	const char *doctor = kinds[sum->kind].doctor;
 
@@ -96,12 +96,12 @@ static void log_sum(const struct sum *sum, const char *command)
 		log_event(kinds[sum->kind].level,
 			&(struct log_fields){
 				kinds[sum->kind].message_id, .interface = sum->interface},
-			"%s: %u %s%s%s%s%s", sum->interface, sum->count, kinds[sum->kind].many,
+			"%s: %u %s%s%s%s%s%s", sum->interface, sum->count, kinds[sum->kind].many,
 			kinds[sum->kind].separator, sum->reason, doctor ? doctor : "",
-			doctor ? command : "");
+			doctor ? mcastctl : "", doctor ? " doctor" : "");
 	else
 		for (unsigned i = 0; i < sum->count; i++)
-			log_one(sum->kind, command, sum->groups[i], sum->interface, sum->reason);
+			log_one(sum->kind, mcastctl, sum->groups[i], sum->interface, sum->reason);
 }
 
 static void sum_clear(struct sum *sum)
@@ -115,19 +115,19 @@ static void sum_clear(struct sum *sum)
 static void flush(struct transitions *transitions)
 {
 	for (size_t i = 0; i < transitions->sums.count; i++) {
-		log_sum(&transitions->sums.items[i], transitions->doctor);
+		log_sum(&transitions->sums.items[i], transitions->mcastctl);
 		sum_clear(&transitions->sums.items[i]);
 	}
 	free(transitions->sums.items);
 	memset(&transitions->sums, 0, sizeof(transitions->sums));
 }
 
-struct transitions *transitions_new(const char *doctor)
+struct transitions *transitions_new(const char *mcastctl)
 {
 	struct transitions *transitions = calloc(1, sizeof(*transitions));
 
 	if (transitions)
-		transitions->doctor = doctor;
+		transitions->mcastctl = mcastctl;
 	return transitions;
 }
 
@@ -196,6 +196,6 @@ void transition_add(struct transitions *transitions, enum transition kind, const
 	if (sum)
 		sum->count++;
 	else
-		log_one(kind, transitions ? transitions->doctor : "mcastctl doctor", group,
-			interface, reason);
+		log_one(kind, transitions ? transitions->mcastctl : "mcastctl", group, interface,
+			reason);
 }

@@ -27,9 +27,8 @@ enum transition {
 	TRANSITION_NOTHING_BY_RP_FILTER,
 };
 
-/* doctor is the command that explains silence, as in struct group_context. Returns NULL without
- * memory. */
-struct transitions *transitions_new(const char *doctor);
+/* mcastctl as in struct group_context. Returns NULL without memory. */
+struct transitions *transitions_new(const char *mcastctl);
 
 /* Logs what is left. Accepts NULL. */
 void transitions_free(struct transitions *transitions);

@@ -292,8 +292,10 @@ bool forwards_have_sent(const struct link *forwards, const union endpoint *sourc
 	return false;
 }
 
-bool forwards_send_from(const struct link *forwards, const union endpoint *source)
+bool forwards_send_from(
+	const struct link *forwards, const union endpoint *source, const struct own_addresses *own)
 {
+	struct address address = endpoint_address(source);
 	uint16_t port = endpoint_port(source);
 	const struct forward *forward;
 
@@ -301,7 +303,8 @@ bool forwards_send_from(const struct link *forwards, const union endpoint *sourc
 		return false;
 	list_for_each(forward, forwards, link)
 		if (forward->socket.out.fd >= 0 && forward->socket.source_port == port &&
-			forward->options.way.to.family == source->any.sa_family)
+			forward->options.way.to.family == source->any.sa_family &&
+			own_addresses_find(own, &address, forward->socket.ifindex) == OWNER_THIS)
 			return true;
 	return false;
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "handlers/handler.h"
+#include "net/own_addresses.h"
 #include "net/told.h"
 #include "net/udp_way.h"
 
@@ -59,9 +60,10 @@ void forward_links_changed(struct forward *forward, const struct interface_list 
  * a program that shares source_port is relayed. Accepts NULL. */
 bool forwards_have_sent(const struct link *forwards, const union endpoint *source);
 
-/* Whether one of these sends from the port, also where that does not come back by itself. Accepts
- * NULL. */
-bool forwards_send_from(const struct link *forwards, const union endpoint *source);
+/* Whether one of these sends from the port, on an interface that has the address, also where that
+ * does not come back by itself. Accepts NULL. */
+bool forwards_send_from(
+	const struct link *forwards, const union endpoint *source, const struct own_addresses *own);
 
 /* Whether this host receives what one of these sends with the address of its sender. Accepts NULL.
  */

@@ -91,13 +91,12 @@ static void report_elsewhere(struct relayable *relayable, const struct batch *ba
 {
 	char text[INET6_ADDRSTRLEN];
 
-	address_format(source, text);
 	if (told_is_new(&relayable->told, source, now))
 		log_warning(
 			"handler %s: %s, which came in on %s, is the address of another interface "
 			"of this host: the two networks are joined elsewhere as well, a program "
 			"here sends from it, or another host has it, too; dropped as loop",
-			relayable->name, text, batch->origin->interface);
+			relayable->name, address_format(source, text), batch->origin->interface);
 }
 
 /* A source that does not belong to the network. */
@@ -107,9 +106,9 @@ static void report_unrouted(struct relayable *relayable, const struct batch *bat
 	const char *interface = batch->origin->interface;
 	char text[INET6_ADDRSTRLEN];
 
-	address_format(source, text);
 	if (!told_is_new(&relayable->told, source, now))
 		return;
+	address_format(source, text);
 	if (relayable->keeps_source)
 		log_warning(
 			"handler %s: %s, which came in on %s, cannot be kept as the source: it is "
@@ -141,7 +140,8 @@ static bool is_from_elsewhere(const struct relayable *relayable, enum owner owne
 	const union endpoint *sender, const struct address *source)
 {
 	return owner == OWNER_ELSEWHERE &&
-	       (!address_is_link_local(source) || forwards_send_from(relayable->forwards, sender));
+	       (!address_is_link_local(source) ||
+		       forwards_send_from(relayable->forwards, sender, relayable->own));
 }
 
 /* Whether what this sender sends may be relayed, as far as its address and port tell. */

@@ -34,6 +34,9 @@ void target_clear(struct target *target);
 #define GROUP_NAME_CHARACTERS \
 	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:%-+[]*?"
 #define GROUP_NAME_MAX 64
+#define SOCKET_PATH_MAX 107 /* room in sun_path, unix(7) */
+/* Of a group's second socket, after the name: in the configuration, no name has a dot. */
+#define STREAM_SUFFIX ".stream"
 
 /* The name of the group that a target makes: the target's, with %XX for each byte that no group's
  * name has, as interfaces may have any; what is too long is cut off. To be freed; NULL without

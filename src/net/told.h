@@ -1,5 +1,5 @@
-/* Of which addresses something was logged: of each once, and of one a minute at most. The last few
- * are remembered, as senders choose their addresses. */
+/* Of which addresses something was logged: of each once, and of one a minute at most. Senders
+ * choose their addresses: after a few there is an hour's pause, and then all are new again. */
 #pragma once
 
 #include "net/address.h"
@@ -8,7 +8,7 @@
 
 /* Zeroed while there are none. */
 struct told {
-	struct address addresses[TOLD_MAX]; /* a ring */
+	struct address addresses[TOLD_MAX];
 	unsigned count;
 	uint64_t next_ns; /* no line before then */
 };

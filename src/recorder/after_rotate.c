@@ -286,11 +286,22 @@ static bool is_next(
 }
 
 /* Starts the program for the oldest file that waits and was not tried. */
+/* Reads which files wait. Returns 0, or a negative errno, which is logged, with those that were
+ * read before. */
+static int read_marks(const struct after_rotate *after, struct recorder_listing *listing)
+{
+	int r = recorder_listing_read(listing, after->path, RECORDER_LIST_MARKS);
+
+	if (r < 0)
+		log_warning("handler %s: reading %s for after_rotate: %s", after->handler,
+			after->path->directory, strerror(-r));
+	return r;
+}
+
 static void start_next(struct after_rotate *after, uint64_t *failed)
 {
 	CLEANUP(recorder_listing_clear) struct recorder_listing listing = {0};
 	uint64_t now = clock_ns(CLOCK_MONOTONIC);
-	int r;
 
 	if (after->again_ns && now >= after->again_ns) {
 		after->tried = (struct recorder_rotated){0};
@@ -298,12 +309,7 @@ static void start_next(struct after_rotate *after, uint64_t *failed)
 		after->locked_count = 0;
 	}
 	after->due_ns = 0;
-	r = recorder_listing_read(&listing, after->path, RECORDER_LIST_MARKS);
-	if (r < 0) {
-		after->some_failed = true;
-		log_warning("handler %s: reading %s for after_rotate: %s", after->handler,
-			after->path->directory, strerror(-r));
-	}
+	after->some_failed |= read_marks(after, &listing) < 0;
 	for (size_t i = 0; i < listing.count; i++) {
 		const struct recorder_entry *entry = &listing.items[i];
 
@@ -365,7 +371,7 @@ bool after_rotate_serve(struct after_rotate *after, uint64_t *ret_succeeded, uin
 static void leave_file(
 	struct after_rotate *after, int directory, const struct recorder_entry *entry)
 {
-	bool was_ended = after->shutdown &&
+	bool was_ended = after->shutdown && !after->child.pid &&
 			 !recorder_rotated_compare(&entry->rotated, &after->entry.rotated);
 
 	if (was_ended && take_mark(after, entry) >= 0)
@@ -382,7 +388,7 @@ static void leave_files(struct after_rotate *after)
 	struct stat status;
 	size_t count = 0;
 
-	recorder_listing_read(&listing, after->path, RECORDER_LIST_MARKS);
+	read_marks(after, &listing);
 	for (size_t i = 0; i < listing.count; i++) {
 		const struct recorder_entry *entry = &listing.items[i];
 		int directory = dirfd(listing.directory);
@@ -418,6 +424,5 @@ void after_rotate_finish(struct after_rotate *after, uint64_t *ret_succeeded, ui
 {
 	if (after->child.pid)
 		end_program(after, ret_succeeded, ret_failed);
-	if (!after->child.pid)
-		leave_files(after);
+	leave_files(after);
 }

@@ -62,8 +62,9 @@ static bool keep_doubt(const struct recorder_settings *wanted, char why[static W
 	if ((!wanted->keep && !wanted->keep_for) || wanted->rotate_size || wanted->rotate_every)
 		return false;
 	because(why, 0,
-		"%s: without rotate_size or rotate_every only mcastctl rotate begins a new file, "
-		"and until then %s grows, and nothing is removed; set rotate_every",
+		"%s: without rotate_size or rotate_every only mcastctl rotate and SIGUSR1 begin a "
+		"new file: until then %s grows, and nothing is removed; unless something does "
+		"that regularly, set rotate_every",
 		key, wanted->path);
 	return true;
 }

@@ -120,6 +120,13 @@ int store_listening(struct store *store, const char *name)
 	return item ? take_fd(item->fd) : -ENOENT;
 }
 
+int store_peek(struct store *store, const char *name)
+{
+	const struct item *item = find(store, name, strlen(name) + 1);
+
+	return item ? item->fd : -ENOENT;
+}
+
 int store_restore(struct store *store, enum store_share share, const char *name)
 {
 	int fd = store_listening(store, name);

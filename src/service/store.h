@@ -32,6 +32,9 @@ void store_free(struct store *store);
 /* The listening socket of this name, which is the caller's then; or -ENOENT. */
 int store_listening(struct store *store, const char *name);
 
+/* The same, and it stays the store's. */
+int store_peek(struct store *store, const char *name);
+
 /* What an earlier run has stored under this name, which is the caller's then; or -ENOENT. It stays
  * in the store. */
 int store_restore(struct store *store, enum store_share share, const char *name);

@@ -344,6 +344,24 @@ def test_a_file_that_somebody_removed_is_there_again_after_a_reload(start, chang
     assert "group a: its socket a was removed by somebody, and is there again\n" in daemon.log()
 
 
+def test_a_file_in_whose_place_another_program_listens_does_not_keep_a_reload_from_the_rest(start):
+    config = """groups: { a: { address = "233.252.0.9"; port = 5004; interfaces = ["lo"]; socket = true; };
+        b: { address = "233.252.0.10"; port = 5004; interfaces = ["lo"]; %s }; };"""
+    daemon = start(config % "")
+    os.remove(daemon.group_path("a"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as other:
+        other.bind(daemon.group_path("a"))
+        other.listen()
+        daemon.write_config(config % "socket = true;")
+        daemon.ctl("reload")
+        with member(daemon, "b"):
+            assert "group a: its socket was removed by somebody, and cannot be made again: " in daemon.log()
+    os.remove(daemon.group_path("a"))
+    daemon.ctl("reload")
+    with member(daemon, "a"):
+        assert "group a: its socket a was removed by somebody, and is there again\n" in daemon.log()
+
+
 def test_a_reload_that_fails_leaves_no_file_of_a_new_group(start):
     config = """groups: { a: { address = "233.252.0.9"; port = 5004; interfaces = ["lo"]; socket = true; %s }; %s };"""
     daemon = start(config % ("", ""))

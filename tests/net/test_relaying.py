@@ -360,6 +360,21 @@ def test_what_comes_from_the_link_local_address_and_the_port_that_a_handler_send
     assert dropped(daemon) == {"loop": 1}
 
 
+def test_the_link_local_address_of_an_interface_that_no_handler_sends_on_is_relayed_from_any_port(net, start):
+    net.host.ip("link add far0 type veth peer name far1")
+    try:
+        for host, interface in (net.peer, "eth0"), (net.host, "far0"):
+            host.ip(f"address add fe80::1/64 dev {interface} nodad")
+        net.host.ip("link set far0 up")
+        net.host.ip("link set far1 up")
+        daemon = start(one_way("ff02::9:1", more="ttl = 2; source_port = 5353;"))
+        say_from_link_local(net.peer, b"x", "ff02::9:1", "fe80::1", port=5353)
+        assert wait_handled(daemon, 1)["delivered"] == 1
+    finally:
+        net.peer.ip("address delete fe80::1/64 dev eth0")
+        net.host.ip("link delete far0")
+
+
 # Rings that one daemon makes of unicast
 
 

@@ -119,8 +119,8 @@ def test_a_sequence_that_nothing_is_of_is_in_the_log_and_in_the_table(net, start
     daemon = start(CONFIG)
     feed(net, daemon, "rtp", b"no RTP", rtp(1), *[b"no RTP"] * 200)
     feed(net, daemon, "ts", *[rtp(n) for n in range(150)])
-    line, = [line for line in daemon.log().splitlines() if "has a number as" in line]
-    assert re.match(r'group ts: none of the first 1\d\d datagrams has a number as sequence = "mpeg-ts" says', line), line
+    line, = [line for line in daemon.log().splitlines() if "is numbered as" in line]
+    assert re.match(r'group ts: none of the first 1\d\d datagrams is numbered as sequence = "mpeg-ts" says', line), line
     head, *rows = daemon.ctl("senders", "ts", "rtp", "--wide").splitlines()
     at = head.index("UNNUMBERED") + len("UNNUMBERED")
     assert {row.split()[0]: row[:at].split()[-1] for row in rows if "(all)" in row} == {"ts": "150", "rtp": "201"}, rows

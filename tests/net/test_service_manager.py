@@ -221,8 +221,8 @@ os.execv(command[0], command)
 """
 
 
-def start_with(start, stored, tmp_path, text, **options):
-    """Starts a daemon that is given what is stored."""
+def start_with(start, stored, tmp_path, text, control=None, **options):
+    """Starts a daemon that is given what is stored; control: the path of its control socket, where that is among it."""
     path = str(tmp_path / "hand-over")
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(path)
@@ -232,8 +232,21 @@ def start_with(start, stored, tmp_path, text, **options):
         with listening.accept()[0] as connection:
             socket.send_fds(connection, [":".join(name for name, _ in stored).encode()], [fd for _, fd in stored])
     os.unlink(path)
+    daemon.control_path = control or daemon.control_path
     daemon.wait_until_ready()
     return daemon
+
+
+def test_commands_in_the_log_name_the_socket_that_systemd_listens_on(start, tmp_path):
+    """Whatever control.socket says, which is not used then."""
+    path = str(tmp_path / "lab.sock")
+    with socket.socket(socket.AF_UNIX) as passed:
+        passed.bind(path)
+        passed.listen()
+        daemon = start_with(start, [("control", passed.fileno())], tmp_path, control=path, text="""groups: {
+            quiet: { address = "233.252.0.1"; port = 5004; interfaces = ["eth0"]; expect_within = "200ms"; }; };""")
+    wait_until(lambda: f"to find out why: mcastctl -s {path} doctor quiet\n" in daemon.log(), "the line about silence")
+    os.unlink(path)  # it is systemd's, which leaves it there
 
 
 def stored_names(manager):

@@ -28,7 +28,7 @@ static int parse(struct arguments *ret, struct text *error, const char *const *l
 
 #define LINE(...) ((const char *const[]){__VA_ARGS__, NULL})
 
-#define BEHIND "; a word that begins with - stands behind --"
+#define BEHIND "; put -- before a word that begins with -"
 
 static void assert_refused(const char *const *line, const char *expected)
 {

@@ -88,7 +88,9 @@ static void a_chain_of_several_devices_has_each_of_them(void **state)
 	assert_true(firewall_has_device(&chain, "vlan7"));
 	assert_false(firewall_has_device(&chain, "eth01"));
 	assert_false(firewall_has_device(&chain, "vla"));
-	chain.device_count = 0;
+	chain.has_more_devices = true;
+	assert_true(firewall_has_device(&chain, "eth1"));
+	chain = (struct firewall_chain){.hook = HOOK_INGRESS};
 	assert_true(firewall_has_device(&chain, "eth1"));
 }
 

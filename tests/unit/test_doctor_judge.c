@@ -1215,6 +1215,20 @@ static void what_a_relay_passes_on_needs_no_router(void **state)
 	assert_int_equal(judgement.count, 0);
 }
 
+static void what_hosts_drop_no_relay_passes_on(void **state)
+{
+	AUTO_JUDGEMENT struct judgement judgement;
+	struct scene scene;
+
+	(void)state;
+	set_up(&scene);
+	scene.group.address = parse("ff10::1");
+	make_relay(&scene);
+	judge(&scene.e, &judgement);
+	assert_string_equal(text_string(&judgement.findings[0].message),
+		"ff10::1 has the reserved scope 0: hosts drop what is sent there");
+}
+
 static void a_protocol_keeps_its_address(void **state)
 {
 	AUTO_JUDGEMENT struct judgement judgement;
@@ -1248,6 +1262,7 @@ int main(void)
 		cmocka_unit_test(other_interfaces_of_a_group_stay_where_one_is_a_port),
 		cmocka_unit_test(a_relay_keeps_both_interfaces_of_one_network),
 		cmocka_unit_test(what_a_relay_passes_on_needs_no_router),
+		cmocka_unit_test(what_hosts_drop_no_relay_passes_on),
 		cmocka_unit_test(a_protocol_keeps_its_address),
 	};
 

@@ -256,7 +256,7 @@ static void make(unsigned count)
 		set.items[i] = &groups[i];
 	}
 	passed_s = 0;
-	transitions = transitions_new("mcastctl doctor");
+	transitions = transitions_new("mcastctl");
 	hints = hints_new(base, &set, transitions);
 	assert_non_null(hints);
 	assert_int_equal(pipe2(log_pipe, O_NONBLOCK), 0);

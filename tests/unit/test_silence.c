@@ -54,7 +54,7 @@ static int begin(void **state)
 {
 	(void)state;
 	memset(&told, 0, sizeof(told));
-	context = (struct group_context){.base = event_base_new(), .doctor = "mcastctl doctor"};
+	context = (struct group_context){.base = event_base_new(), .mcastctl = "mcastctl"};
 	assert_int_equal(counters_open(-1, &context.counters), 0);
 	context.silences = silences_new(context.base, &sink);
 	return context.silences ? 0 : -1;

@@ -42,16 +42,18 @@ static void another_one_waits_for_a_minute(void **state)
 	assert_true(is_new(&told, 2, MINUTE));
 }
 
-static void the_oldest_of_many_is_forgotten(void **state)
+static void many_are_told_again_after_an_hour(void **state)
 {
 	struct told told = {0};
 	uint64_t now = 0;
 
 	(void)state;
-	for (unsigned i = 0; i <= TOLD_MAX; i++, now += MINUTE)
+	for (unsigned i = 0; i < TOLD_MAX; i++, now += MINUTE)
 		assert_true(is_new(&told, i, now));
-	assert_false(is_new(&told, 1, now));
-	assert_true(is_new(&told, 0, now));
+	now -= MINUTE;
+	assert_false(is_new(&told, TOLD_MAX, now + 60 * MINUTE - 1));
+	assert_true(is_new(&told, TOLD_MAX, now + 60 * MINUTE));
+	assert_true(is_new(&told, 0, now + 61 * MINUTE));
 }
 
 int main(void)
@@ -59,7 +61,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_is_told_once),
 		cmocka_unit_test(another_one_waits_for_a_minute),
-		cmocka_unit_test(the_oldest_of_many_is_forgotten),
+		cmocka_unit_test(many_are_told_again_after_an_hour),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

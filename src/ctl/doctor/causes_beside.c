@@ -306,7 +306,8 @@ void fix_ssm_without_sources(const struct evidence *e, struct finding *f)
 /* A relay passes it on where no router does. */
 enum certainty is_local_block(const struct evidence *e)
 {
-	if (!is_in_local_block(e) || (is_relayed(e) && !is_interface_local(e)))
+	if (!is_in_local_block(e) ||
+		(is_relayed(e) && !is_interface_local(e) && !has_reserved_scope(e)))
 		return CERTAINTY_NO;
 	return CERTAINTY_CERTAIN;
 }

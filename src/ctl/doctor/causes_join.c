@@ -114,10 +114,12 @@ void fix_no_such_interface(const struct evidence *e, struct finding *f)
 	}
 	finding_hint(f, "with the length of its network: ip addr add %s/LENGTH dev NAME",
 		e->subject->interface);
-	if (e->is_daemon)
-		fix_key(e, f, "or: interfaces = [\"NAME\"];");
-	else
+	if (e->is_daemon) {
+		finding_hint(f, "or name the interface:");
+		fix_key(e, f, "interfaces = [\"NAME\"];");
+	} else {
 		finding_hint(f, "or, in the program that receives: join on NAME");
+	}
 	finding_see(f, "ip -br addr");
 }
 
@@ -257,19 +259,23 @@ enum certainty is_no_carrier(const struct evidence *e)
 			e->link.operstate == OPERSTATE_LOWER_DOWN));
 }
 
-/* Its carrier is that of its ports. */
+static bool is_bridge(const struct evidence *e)
+{
+	return !strcmp(e->link.kind, "bridge");
+}
+
+/* Its carrier is that of its ports, which ip(8) adds. */
 static bool has_ports(const struct evidence *e)
 {
-	return is_kind_with_ports(e->link.kind);
+	return is_bridge(e) || !strcmp(e->link.kind, "bond") || !strcmp(e->link.kind, "team");
 }
 
 void tell_no_carrier(const struct evidence *e, struct finding *f)
 {
 	if (has_ports(e))
-		finding_say(f,
-			"the %s %s has no carrier: it has no port, none of them is up, or none "
-			"forwards yet",
-			e->link.kind, e->link.name);
+		finding_say(f, "the %s %s has no carrier: it has no port, or none of them %s",
+			e->link.kind, e->link.name,
+			is_bridge(e) ? "is up, or forwards yet" : "is up");
 	else
 		finding_say(f,
 			"the interface %s has no carrier: no cable, or the other end is down",
@@ -283,7 +289,7 @@ void fix_no_carrier(const struct evidence *e, struct finding *f)
 {
 	if (has_ports(e)) {
 		finding_hint(f, "for each port: ip link set dev NAME master %s up", e->link.name);
-		if (!strcmp(e->link.kind, "bridge"))
+		if (is_bridge(e))
 			finding_hint(f,
 				"with spanning tree a port forwards after twice the forward_delay, "
 				"30 s by default");

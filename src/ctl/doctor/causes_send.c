@@ -135,13 +135,18 @@ void fix_send_no_route(const struct evidence *e, struct finding *f)
 		finding_line(f, e->sending.refusing);
 	} else {
 		show_address(&e->group->address, group);
-		finding_see(f, "ip route get %s; ip rule", group);
+		finding_see(f,
+			is_v4(e) ? "ip route get %s; ip rule"
+				 : "ip -6 route get %s; ip -6 rule; ip -6 route",
+			group);
 	}
-	if (e->is_daemon)
-		fix_key(e, f, "or: send_interface = \"%s\";", e->subject->interface);
-	else
+	if (e->is_daemon) {
+		finding_hint(f, "or name the interface:");
+		fix_key(e, f, "send_interface = \"%s\";", e->subject->interface);
+	} else {
 		finding_hint(f, "or, in the program that sends: name the interface %s",
 			e->subject->interface);
+	}
 }
 
 enum certainty is_send_firewall(const struct evidence *e)

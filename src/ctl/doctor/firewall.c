@@ -158,7 +158,7 @@ bool firewall_has_device(const struct firewall_chain *chain, const char *interfa
 	for (size_t i = 0; i < chain->device_count; i++)
 		if (is_device(chain->devices[i], interface))
 			return true;
-	return !chain->device_count;
+	return !chain->device_count || chain->has_more_devices;
 }
 
 const struct firewall_rule *firewall_grown(const struct firewall *before,

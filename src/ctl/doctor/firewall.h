@@ -20,7 +20,7 @@ enum firewall_hook {
 	HOOK_FORWARD
 };
 
-#define FIREWALL_DEVICES_MAX 8
+#define FIREWALL_DEVICES_MAX 32
 
 /* A base chain of type filter or route: it may drop, by its policy or by rules. */
 struct firewall_chain {
@@ -28,7 +28,8 @@ struct firewall_chain {
 	char table[64], name[64];
 	char devices[FIREWALL_DEVICES_MAX][16]; /* of ingress and egress; a * at the end of one is
 						   for the rest of names */
-	size_t device_count; /* 0: all, or more than there is room for */
+	size_t device_count; /* 0: all */
+	bool has_more_devices; /* than there is room for: those are not known */
 	enum firewall_hook hook;
 	int priority;
 	bool drops_by_policy;
@@ -86,7 +87,7 @@ int firewall_resolve(struct firewall *firewall);
 void firewall_read(struct firewall *ret);
 void firewall_clear(struct firewall *firewall);
 
-/* Whether packets of an interface pass the chain, as far as its devices tell. */
+/* Whether packets of an interface may pass the chain, as far as its devices are known. */
 bool firewall_has_device(const struct firewall_chain *chain, const char *interface);
 
 /* The rule that has dropped most between two readings, in the chains that are wanted; NULL: none

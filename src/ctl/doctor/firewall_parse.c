@@ -108,7 +108,7 @@ static void read_device(const struct rtattr *attribute, char ret[static 16])
 		strcpy(ret + strnlen(ret, 14), "*");
 }
 
-/* The kernel names the first one for itself, too. Of too many none is known. */
+/* The kernel names the first one for itself, too. */
 static void read_devices(const struct rtattr *const hook[], struct firewall_chain *chain)
 {
 	const struct rtattr *list = hook[NFTA_HOOK_DEVS];
@@ -120,10 +120,9 @@ static void read_devices(const struct rtattr *const hook[], struct firewall_chai
 		return;
 	}
 	for (; at && RTA_OK(at, left); at = RTA_NEXT(at, left)) {
-		if (chain->device_count == FIREWALL_DEVICES_MAX) {
-			chain->device_count = 0;
+		chain->has_more_devices = chain->device_count == FIREWALL_DEVICES_MAX;
+		if (chain->has_more_devices)
 			return;
-		}
 		read_device(at, chain->devices[chain->device_count++]);
 	}
 }

@@ -493,14 +493,15 @@ static void gather_handlers(const struct look *look, struct evidence *ret)
 
 /* ---- The firewall ---- */
 
+/* A rule is blamed only where it is sure that packets pass its chain. */
 static bool may_drop_in(const void *evidence, const struct firewall_chain *chain)
 {
-	return chain_may_drop(evidence, chain, false);
+	return !chain->has_more_devices && chain_may_drop(evidence, chain, false);
 }
 
 static bool may_drop_out(const void *evidence, const struct firewall_chain *chain)
 {
-	return chain_may_drop(evidence, chain, true);
+	return !chain->has_more_devices && chain_may_drop(evidence, chain, true);
 }
 
 /* Chains of the other family and of other interfaces have drops of their own. */

@@ -135,7 +135,7 @@
 		"sysctl -w net.ipv4.conf.all.force_igmp_version=0")                                \
 	ROW(same_network_twice, "same-network-twice", STAGE_BESIDE, VERDICT_DELIVERED,             \
 		"Two interfaces of the group are on one network: everything comes twice",          \
-		"name one of them in interfaces, or duplicates = \"drop\"")                        \
+		"duplicates = \"drop\", or, without a relay, one of them in interfaces")            \
 	ROW(mac_collision, "mac-collision", STAGE_BESIDE, VERDICT_DELIVERED,                       \
 		"On the wire, another group has the same MAC address: the host gets its frames, "  \
 		"too",                                                                             \

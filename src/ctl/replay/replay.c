@@ -252,7 +252,7 @@ static int report(struct replay *replay)
 	for (size_t i = 0; i < DISSECT_RESULTS; i++)
 		replayed->skipped[i] = recording->skipped[i];
 	replayed_note(replayed, replay->session);
-	if (selection_begins_before(&replay->selection, recording))
+	if (replayed->sent && selection_begins_before(&replay->selection, recording))
 		session_fail(replay->session, EXIT_DONE,
 			"--from %s: the capture begins later that day, and was sent from its "
 			"begin on; for another day, give the date, too",

@@ -62,7 +62,7 @@ TOLD = [
          options="--send"),
     Told("address_is_gone", ("address-gone", r"ip addr add 192\.0\.2\.9/"), ("no-such-interface", "interfaces =")),
     Told("no_interface_has_the_address_that_names_it",
-         (r"no interface of this host has the address 203\.0\.113\.9 now", r"ip addr add 203\.0\.113\.9/LENGTH dev NAME", "or: interfaces ="),
+         (r"no interface of this host has the address 203\.0\.113\.9 now", r"ip addr add 203\.0\.113\.9/LENGTH dev NAME", "or name the interface:"),
          ("has no interface 203",)),
     Told("no_interface_has_the_address_that_names_it_v6",
          (r"the address 2001:db8:1234:5678::9 now", r"ip addr add 2001:db8:1234:5678::9/LENGTH dev NAME")),
