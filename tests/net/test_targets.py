@@ -848,7 +848,7 @@ def test_a_reader_that_goes_away_ends_it_where_nothing_arrives(net, program):
 
 @programs
 def test_a_terminal_that_goes_away_ends_it(net, program):
-    with receiving(net.host, *program, TARGET[4] + "%eth0", group=GROUP[4]) as receiver:
+    with receiving(net.host, "env", "--default-signal=HUP", *program, TARGET[4] + "%eth0", group=GROUP[4]) as receiver:
         receiver.send_signal(signal.SIGHUP)
         assert receiver.wait(TIMEOUT) in (0, -signal.SIGHUP)
 

@@ -79,18 +79,22 @@ static bool is_report_due(const struct evidence *e)
 	return !is_never_reported(e) && ((was_asked && !has_older_querier(e)) || is_unanswered(e));
 }
 
+/* What holds back more than the reports of a few rounds holds back other datagrams, and the report
+ * that did not leave may be late. */
+#define REPORTS_HELD_MAX 16
+
 enum certainty is_report_blocked(const struct evidence *e)
 {
-	bool is_held = e->growth[COUNTER_OUT_REQUESTS] > e->growth[COUNTER_OUT_SENT];
+	uint64_t requests = e->growth[COUNTER_OUT_REQUESTS], sent = e->growth[COUNTER_OUT_SENT];
+	bool is_held = requests > sent;
 
 	if (!is_missed(e) || !is_report_due(e))
 		return CERTAINTY_NO;
 	if (!e->wire)
-		return is_held && e->growth[COUNTER_OUT_SENT] == 0 ? CERTAINTY_LIKELY
-								   : CERTAINTY_NO;
+		return is_held && !sent ? CERTAINTY_LIKELY : CERTAINTY_NO;
 	if (!is_wire_silent(e) || e->wire->reports_out)
 		return CERTAINTY_NO;
-	if (has_older_querier(e))
+	if (has_older_querier(e) || (is_held && requests - sent > REPORTS_HELD_MAX))
 		return CERTAINTY_LIKELY;
 	return e->grown_out_rule || (is_held && find_chain(e, true)) ? by_wire(e)
 								     : CERTAINTY_LIKELY;
