@@ -63,9 +63,9 @@ static bool keep_doubt(const struct recorder_settings *wanted, char why[static W
 		return false;
 	because(why, 0,
 		"%s: without rotate_size or rotate_every only mcastctl rotate and SIGUSR1 begin a "
-		"new file: until then %s grows, and nothing is removed; unless something does "
-		"that regularly, set rotate_every",
-		key, wanted->path);
+		"new file: until then the file grows, and nothing is removed; unless something "
+		"does that regularly, set rotate_every",
+		key);
 	return true;
 }
 

@@ -449,7 +449,7 @@ def test_files_to_be_removed_that_nothing_rotates_are_a_warning(tmp_path, keys, 
     result = run_mcastd("--check", "-c", str(tmp_path / "mcastd.conf"))
     said = result.stdout + result.stderr
     assert result.returncode == 0, said
-    assert ("only mcastctl rotate begins a new file" in said) == bool(warned), said
+    assert ("only mcastctl rotate and SIGUSR1 begin a new file" in said) == bool(warned), said
     assert not warned or f": {warned}: without rotate_size or rotate_every" in said, said
 
 
